@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/* Bit arithmetic on the masks and bitmaps of the slabs.  Arguments that must not be 0 say so. */
+#ifndef HK_BASE_BITS_H
+#define HK_BASE_BITS_H
+
+#include "base/attr.h"
+
+static inline unsigned hk_ctz64(uint64_t x) /* x != 0 */
+{
+	return (unsigned)__builtin_ctzll(x);
+}
+
+static inline unsigned hk_clz64(uint64_t x) /* x != 0 */
+{
+	return (unsigned)__builtin_clzll(x);
+}
+
+static inline unsigned hk_popcount64(uint64_t x)
+{
+	return (unsigned)__builtin_popcountll(x);
+}
+
+static inline uint64_t hk_mask64(unsigned first, unsigned last) /* bits first..last, both within 0..63 */
+{
+	return (~(uint64_t)0 >> (63 - (last - first))) << first;
+}
+
+static inline uint32_t hk_mask32(unsigned first, unsigned count) /* count bits from first; 1 <= count <= 32 */
+{
+	return (~(uint32_t)0 >> (32 - count)) << first;
+}
+
+/* Position of the lowest run of `count` set bits in `mask`, or 32 where there is none. */
+static inline unsigned hk_find_run32(uint32_t mask, unsigned count)
+{
+	for (unsigned done = 1; done < count && mask != 0;) {
+		unsigned step = HK_MIN(done, count - done);
+		mask &= mask >> step;
+		done += step;
+	}
+	return mask != 0 ? (unsigned)__builtin_ctz(mask) : 32;
+}
+
+/* Length of the longest run of set bits. */
+static inline unsigned hk_longest_run32(uint32_t mask)
+{
+	unsigned length = 0;
+	while (mask != 0) {
+		mask &= mask >> 1;
+		length++;
+	}
+	return length;
+}
+
+/* Are the bits first..last of the bitmap all set? */
+static inline bool hk_bitmap_all(const uint64_t *bitmap, unsigned first, unsigned last)
+{
+	for (unsigned word = first / 64; word <= last / 64; word++) {
+		unsigned from = word == first / 64 ? first % 64 : 0;
+		unsigned to = word == last / 64 ? last % 64 : 63;
+		uint64_t mask = hk_mask64(from, to);
+		if ((bitmap[word] & mask) != mask)
+			return false;
+	}
+	return true;
+}
+
+static inline void hk_bitmap_set(uint64_t *bitmap, unsigned first, unsigned last)
+{
+	for (unsigned word = first / 64; word <= last / 64; word++)
+		bitmap[word] |= hk_mask64(word == first / 64 ? first % 64 : 0, word == last / 64 ? last % 64 : 63);
+}
+
+static inline void hk_bitmap_clear(uint64_t *bitmap, unsigned first, unsigned last)
+{
+	for (unsigned word = first / 64; word <= last / 64; word++)
+		bitmap[word] &= ~hk_mask64(word == first / 64 ? first % 64 : 0, word == last / 64 ? last % 64 : 63);
+}
+
+#endif

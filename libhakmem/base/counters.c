@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/* The counters' private home and their sums: see counters.h. */
+#include "base/counters.h"
+
+#include <time.h>
+
+static struct hkp_stats counters_home HK_ALIGNED(64);
+
+struct hkp_stats *_Atomic hk_counters = &counters_home;
+struct hk_counters_private hk_counters_private;
+
+static uint64_t counters_clock(clockid_t id)
+{
+	struct timespec now;
+	clock_gettime(id, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+uint64_t hk_clock_nsec(void)
+{
+	return counters_clock(CLOCK_MONOTONIC);
+}
+
+uint64_t hk_clock_coarse_nsec(void)
+{
+	return counters_clock(CLOCK_MONOTONIC_COARSE);
+}
+
+uint64_t hk_counters_releasable(void)
+{
+	struct hkp_stats *s = hk_stats();
+	int64_t pages = atomic_load_explicit(&hk_counters_private.hole_pages, memory_order_relaxed) +
+			atomic_load_explicit(&hk_counters_private.free_slice_pages, memory_order_relaxed);
+	return __atomic_load_n(&s->hot_bytes, __ATOMIC_RELAXED) + __atomic_load_n(&s->cold_bytes, __ATOMIC_RELAXED) +
+	       __atomic_load_n(&s->large_cached_bytes, __ATOMIC_RELAXED) + (uint64_t)HK_MAX(pages, 0) * HK_PAGE_BYTES;
+}
+
+void hk_counters_touch(void)
+{
+	struct hkp_stats *s = hk_stats();
+	__atomic_store_n(&s->activity_nsec, hk_clock_coarse_nsec(), __ATOMIC_RELAXED);
+	__atomic_store_n(&s->releasable_bytes, hk_counters_releasable(), __ATOMIC_RELAXED);
+}

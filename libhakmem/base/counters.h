@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The counters that the process publishes, and the few that stay inside.
+ *
+ * They live in private memory until the process registers; then in the shared segment (policy/stats.c moves
+ * them while it holds every lock).  Per-class counters are guarded by their class lock; process-wide ones are
+ * atomic, added to on slow paths only, and always under some lock, so that none is lost in the move.
+ */
+#ifndef HK_BASE_COUNTERS_H
+#define HK_BASE_COUNTERS_H
+
+#include "base/attr.h"
+#include "protocol/stats.h"
+
+#include <stdatomic.h>
+
+extern struct hkp_stats *_Atomic hk_counters;
+
+/* What of releasable_bytes is not a published counter of its own; guarded like the process-wide counters. */
+struct hk_counters_private {
+	_Atomic int64_t hole_pages;       /* pages of live slabs on which no block is in use */
+	_Atomic int64_t free_slice_pages; /* touched pages of slices that belong to no slab */
+};
+extern struct hk_counters_private hk_counters_private;
+
+static inline struct hkp_stats *hk_stats(void)
+{
+	return atomic_load_explicit(&hk_counters, memory_order_relaxed);
+}
+
+#define hk_count(name, delta)                                                                                 \
+	((void)__atomic_fetch_add(&hk_stats()->name, (uint64_t)(int64_t)(delta), __ATOMIC_RELAXED))
+#define hk_count_private(name, delta)                                                                         \
+	((void)atomic_fetch_add_explicit(&hk_counters_private.name, (int64_t)(delta), memory_order_relaxed))
+
+/* Stamp the segment as active and bring releasable_bytes up to date: once per slow path, under no lock. */
+void hk_counters_touch(void);
+
+/* What flush level 2 could return now: cached blocks, free slices, free pages of live slabs, cached mappings. */
+uint64_t hk_counters_releasable(void);
+
+/* CLOCK_MONOTONIC in nanoseconds; the coarse one moves with the timer tick (1 to 4 ms) and costs less. */
+uint64_t hk_clock_nsec(void);
+uint64_t hk_clock_coarse_nsec(void);
+
+#endif

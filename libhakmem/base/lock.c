@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/* The slow half of the locks: spin briefly, then sleep in the kernel.  See lock.h. */
+#include "base/lock.h"
+
+#include "base/log.h"
+#include "base/syscall.h"
+
+#include <linux/futex.h>
+
+/* The critical sections are a few hundred nanoseconds long; a sleep and a wake cost some microseconds. */
+#define LOCK_SPINS 100
+
+static inline void lock_pause(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#else
+	__asm__ volatile("yield");
+#endif
+}
+
+HK_COLD void hk_lock_wait(struct hk_lock *lock)
+{
+	for (int i = 0; i < LOCK_SPINS; i++) {
+		uint32_t expected = 0;
+		if (atomic_load_explicit(&lock->word, memory_order_relaxed) == 0 &&
+		    atomic_compare_exchange_weak_explicit(&lock->word, &expected, 1, memory_order_acquire,
+							  memory_order_relaxed))
+			return;
+		lock_pause();
+	}
+	while (atomic_exchange_explicit(&lock->word, 2, memory_order_acquire) != 0)
+		hk_sys4(SYS_futex, &lock->word, FUTEX_WAIT_PRIVATE, 2, NULL);
+}
+
+HK_COLD void hk_lock_wake(struct hk_lock *lock)
+{
+	hk_sys3(SYS_futex, &lock->word, FUTEX_WAKE_PRIVATE, 1);
+}
+
+#ifdef HK_DEBUG
+/* Per rank, how many locks this thread holds. */
+static HK_TLS uint16_t lock_held[HK_RANK_META + 1];
+
+void hk_lock_check_take(const struct hk_lock *lock)
+{
+	for (unsigned rank = lock->rank + (lock->rank == HK_RANK_CLASS); rank <= HK_RANK_META; rank++)
+		if (lock_held[rank] != 0)
+			hk_fatal("lock order: rank %u taken while rank %u is held", lock->rank, rank);
+	lock_held[lock->rank]++;
+}
+
+void hk_lock_check_drop(const struct hk_lock *lock)
+{
+	if (lock_held[lock->rank]-- == 0)
+		hk_fatal("lock order: rank %u dropped while not held", lock->rank);
+}
+#endif

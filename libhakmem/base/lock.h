@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Locks: one word, a futex behind it, and a rank.
+ *
+ * Why not pthread mutexes: the control thread is unknown to libc, and a fork child must be able to reset them.
+ * Rule: a thread takes locks in rising rank only; builds with --enable-debug check it.  No lock is held across
+ * a system call that may block, a wait, or an avoidable page fault.
+ */
+#ifndef HK_BASE_LOCK_H
+#define HK_BASE_LOCK_H
+
+#include "base/attr.h"
+
+#include <stdatomic.h>
+
+enum hk_rank {
+	HK_RANK_NONE,
+	HK_RANK_SWEEP,   /* one flush at a time */
+	HK_RANK_THREADS, /* the list of thread records */
+	HK_RANK_CLASS,   /* one size class: its slabs and cold magazine; several at once only across fork */
+	HK_RANK_HEAP,    /* SuperSlabs and their free slices */
+	HK_RANK_LARGE,   /* large blocks and their cache */
+	HK_RANK_META,    /* metadata chunks */
+};
+
+struct hk_lock {
+	_Atomic uint32_t word; /* 0 free, 1 held, 2 held and someone may be waiting */
+	uint32_t rank;         /* enum hk_rank; constant */
+};
+
+#define HK_LOCK_INIT(r) {0, (r)}
+
+void hk_lock_wait(struct hk_lock *lock);
+void hk_lock_wake(struct hk_lock *lock);
+
+#ifdef HK_DEBUG
+void hk_lock_check_take(const struct hk_lock *lock);
+void hk_lock_check_drop(const struct hk_lock *lock);
+#else
+#define hk_lock_check_take(lock) ((void)(lock))
+#define hk_lock_check_drop(lock) ((void)(lock))
+#endif
+
+static inline void hk_lock_take(struct hk_lock *lock)
+{
+	uint32_t expected = 0;
+	hk_lock_check_take(lock);
+	if (HK_UNLIKELY(!atomic_compare_exchange_strong_explicit(&lock->word, &expected, 1, memory_order_acquire,
+								 memory_order_relaxed)))
+		hk_lock_wait(lock);
+}
+
+static inline void hk_lock_drop(struct hk_lock *lock)
+{
+	hk_lock_check_drop(lock);
+	if (HK_UNLIKELY(atomic_exchange_explicit(&lock->word, 0, memory_order_release) == 2))
+		hk_lock_wake(lock);
+}
+
+/* In a fork child, by the thread that took the lock before the fork: nobody else is left to wake. */
+static inline void hk_lock_reset(struct hk_lock *lock)
+{
+	hk_lock_check_drop(lock);
+	atomic_store_explicit(&lock->word, 0, memory_order_relaxed);
+}
+
+#endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Cold magazines: per size class a stack of free blocks between the threads' hot magazines and the slabs.
+ *
+ * Why: a block that goes round between threads, or leaves a hot magazine for a moment, should cost one lock
+ * for half a magazine and no bitmap at all.  And any thread can empty it, at any time.
+ *
+ * The class lock guards the magazine and the slabs of the class together.  Slot arrays are allocated outside
+ * of it, from slabs of the allocator's own classes.
+ */
+#ifndef HK_CACHES_COLD_H
+#define HK_CACHES_COLD_H
+
+#include "slabs/slab.h"
+
+#define HK_COLD_SLOTS_MAX 2048u /* slots of a cold magazine; 1792 is where class 0 of the first design stood */
+#define HK_BATCH          256u  /* blocks moved under one lock at most */
+
+struct hk_class {
+	struct hk_slabs slabs;  /* slabs.lock guards all of this */
+	void **slots;           /* the cold magazine; NULL while n_slots is 0 */
+	uint32_t n_cold;        /* blocks in it */
+	uint32_t n_slots;
+	uint32_t n_hot;         /* blocks in hot magazines, as their owners last said */
+} HK_ALIGNED(64);
+
+extern struct hk_class hk_classes[HK_CLASSES_ALL];
+
+/*
+ * Take up to `want` (at most HK_BATCH) blocks of a class into `out`: from the cold magazine, else from slabs,
+ * else from a new slab.  Returns how many; 0 only without memory.  All but the first are for the caller's hot
+ * magazine: they are added to n_hot, and `hot_delta` with them.
+ */
+unsigned hk_cold_take(unsigned class_idx, void **out, unsigned want, int hot_delta);
+
+/*
+ * Give blocks of one class back, to the cold magazine as far as it has room (never where `direct`), the rest
+ * to their slabs.  A block that is none ends the process with a message.  `hot_delta` is added to n_hot.
+ */
+void hk_cold_give(unsigned class_idx, void *const *blocks, unsigned count, int hot_delta, bool direct);
+
+/* Move up to HK_BATCH blocks from the cold magazine to the slabs; returns how many. */
+unsigned hk_cold_flush_step(unsigned class_idx);
+
+/* Free an empty cold magazine's slots; it starts small again. */
+void hk_cold_shrink(unsigned class_idx);
+
+/* Memory for the allocator itself, at most 16 KiB, not zeroed; NULL without memory. */
+void *hk_own_new(size_t bytes);
+void hk_own_free(void *pointer, size_t bytes);
+
+/* End the process over a pointer that was passed to `function`. */
+void hk_misuse(const char *function, const void *pointer, enum hk_misuse what) __attribute__((noreturn, cold));
+
+#endif

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Hot magazines: a thread's own stacks of free blocks, and the gate through which others may empty them.
+ *
+ * Fast path: a TLS load, busy = 1, the thread's set of magazines through one pointer, move a block pointer,
+ * busy = 0.  No lock, no atomic read-modify-write, no system call.
+ *
+ * The gate.  A flusher swaps the set pointer to `hk_set_none`, a read-only set that is empty and full at once,
+ * so that every push and pop on it takes the slow path; then one membarrier(PRIVATE_EXPEDITED) for all threads;
+ * then it reads busy.
+ *   x86-64: the owner's store to busy may still sit in its store buffer when it loads the set.  The membarrier
+ *   drains that buffer: if the owner loaded the old set before the swap, busy = 1 is visible after the barrier;
+ *   if it loads later, it sees `hk_set_none`.  busy = 0 is a store after the block moves, in program order.
+ *   aarch64: the same argument, with the membarrier as the full barrier on the owner's side between the store
+ *   of busy and the load of the set; busy = 0 is a store-release, paired with the flusher's load-acquire.
+ * So a flusher that reads 0 owns the old set.  One that reads 1 waits a while or leaves the set for a later
+ * sweep; it never gives a set back.  The owner finds `hk_set_none` on its slow path and installs a fresh set.
+ *
+ * busy covers pointer moves only: no lock, no system call, no avoidable fault.
+ */
+#ifndef HK_CACHES_HOT_H
+#define HK_CACHES_HOT_H
+
+#include "map/classes.h"
+
+#include <stdatomic.h>
+
+/* One class's stack: n blocks in slots[0..n), room for `capacity`. */
+struct hk_magazine {
+	void **slots;
+	uint32_t n;
+	uint32_t capacity;
+};
+
+struct hk_magazine_info { /* what only slow paths need */
+	uint16_t reported;    /* n as last told to the class */
+	uint8_t misses;       /* slow paths since the capacity last changed */
+	uint8_t step;         /* index of the capacity in the ladder */
+};
+
+struct hk_set {
+	struct hk_magazine magazines[HK_CLASSES];
+	struct hk_magazine_info info[HK_CLASSES];
+};
+
+/* A thread as the flusher sees it.  Records are type-stable: never unmapped, reused by later threads. */
+struct hk_thread {
+	_Atomic uint32_t busy;            /* written by the owner alone: the partner of `set` */
+	uint32_t index;
+	struct hk_set *_Atomic set;       /* the owner's; &hk_set_none when detached or not there yet */
+	struct hk_set *detached;          /* taken by a flusher that found the owner busy; guard: sweep lock */
+	struct hk_thread *all_next;       /* all records; grows only */
+	struct hk_thread *free_next;      /* records without a thread; guard: threads lock */
+	uint64_t budget_used;             /* bytes that the capacities allow; owner only */
+	uint32_t exit_rounds;             /* how often the thread-exit hook asked to come later; owner only */
+	uint8_t in_use;                   /* a thread has it; guard: threads lock */
+} HK_ALIGNED(64);
+
+extern const struct hk_set hk_set_none; /* all zero: empty and full at once */
+
+/* Records of threads that have none: before the first slow path, and after the thread's teardown. */
+extern struct hk_thread hk_thread_new, hk_thread_dead;
+
+extern HK_TLS struct hk_thread *hk_self;
+
+static HK_ALWAYS struct hk_set *hk_gate_enter(struct hk_thread *self)
+{
+	atomic_store_explicit(&self->busy, 1, memory_order_relaxed);
+	atomic_signal_fence(memory_order_seq_cst);
+	return atomic_load_explicit(&self->set, memory_order_relaxed);
+}
+
+static HK_ALWAYS void hk_gate_leave(struct hk_thread *self)
+{
+	atomic_store_explicit(&self->busy, 0, memory_order_release);
+}
+
+/* A block of the class, or NULL where the magazine is empty. */
+static HK_ALWAYS void *hk_hot_pop(unsigned class_idx)
+{
+	struct hk_thread *self = hk_self;
+	struct hk_magazine *magazine = &hk_gate_enter(self)->magazines[class_idx];
+	uint32_t n = magazine->n;
+	void *block = NULL;
+	if (HK_LIKELY(n != 0)) {
+		block = magazine->slots[n - 1];
+		magazine->n = n - 1;
+	}
+	hk_gate_leave(self);
+	return block;
+}
+
+/* Keep a freed block; false where the magazine is full. */
+static HK_ALWAYS bool hk_hot_push(unsigned class_idx, void *block)
+{
+	struct hk_thread *self = hk_self;
+	struct hk_magazine *magazine = &hk_gate_enter(self)->magazines[class_idx];
+	uint32_t n = magazine->n;
+	bool room = HK_LIKELY(n < magazine->capacity);
+	if (room) {
+		magazine->slots[n] = block;
+		magazine->n = n + 1;
+	}
+	hk_gate_leave(self);
+	return room;
+}
+
+#endif

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/* Emptying threads' magazines from outside: the flusher's side of the gate in hot.h. */
+#include "base/counters.h"
+#include "base/syscall.h"
+#include "caches/thread_internal.h"
+
+#include <linux/membarrier.h>
+#include <sys/uio.h>
+#include <time.h>
+
+/* How long to sleep between looks at a busy owner: it was preempted between two instructions, so it needs a
+ * time slice, not a spin. */
+#define SWEEP_NAP_NSEC 50000
+#define SWEEP_NAPS_MAX 40u
+
+static atomic_bool sweep_has_membarrier;
+
+void hk_sweep_init(void)
+{
+	long ret = hk_sys3(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
+	atomic_store_explicit(&sweep_has_membarrier, ret == 0, memory_order_relaxed);
+}
+
+static bool sweep_barrier(void)
+{
+	return atomic_load_explicit(&sweep_has_membarrier, memory_order_relaxed) &&
+	       hk_sys3(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
+}
+
+void hk_set_empty(struct hk_set *set, bool direct, uint64_t *n_blocks)
+{
+	for (unsigned c = 0; c < HK_CLASSES; c++) {
+		struct hk_magazine *magazine = &set->magazines[c];
+		int reported = set->info[c].reported;
+		if (magazine->n != 0 || reported != 0)
+			hk_cold_give(c, magazine->slots, magazine->n, -reported, direct);
+		if (n_blocks != NULL)
+			n_blocks[c] += magazine->n;
+		if (magazine->slots != NULL)
+			hk_own_free(magazine->slots, hk_thread_slots_bytes(set->info[c].step));
+	}
+	hk_own_free(set, sizeof *set);
+}
+
+void hk_set_forget(const struct hk_set *set)
+{
+	if (set == &hk_set_none)
+		return;
+	for (unsigned c = 0; c < HK_CLASSES; c++)
+		hk_count(lost_bytes, (uint64_t)set->magazines[c].n * hk_class_info[c].block_bytes);
+}
+
+/* Take the sets of all threads out of their owners' sight. */
+static unsigned sweep_detach(void)
+{
+	unsigned n = 0;
+	struct hk_thread *thread = atomic_load_explicit(&hk_threads.all, memory_order_acquire);
+	for (; thread != NULL; thread = thread->all_next) {
+		if (thread->detached == NULL &&
+		    atomic_load_explicit(&thread->set, memory_order_relaxed) != &hk_set_none) {
+			struct hk_set *set = atomic_exchange_explicit(&thread->set, (struct hk_set *)&hk_set_none,
+								      memory_order_acq_rel);
+			thread->detached = set != &hk_set_none ? set : NULL;
+		}
+		n += thread->detached != NULL;
+	}
+	return n;
+}
+
+/* Empty the detached sets of owners that are outside; how many remain. */
+static unsigned sweep_collect(struct hk_sweep *sweep)
+{
+	unsigned pending = 0;
+	struct hk_thread *thread = atomic_load_explicit(&hk_threads.all, memory_order_acquire);
+	for (; thread != NULL; thread = thread->all_next) {
+		if (thread->detached == NULL)
+			continue;
+		if (atomic_load_explicit(&thread->busy, memory_order_acquire) != 0) {
+			pending++;
+			continue;
+		}
+		struct hk_set *set = thread->detached;
+		thread->detached = NULL;
+		hk_set_empty(set, true, sweep->n_blocks);
+		sweep->n_swept++;
+	}
+	return pending;
+}
+
+static void sweep_nap(void)
+{
+	struct timespec nap = {0, SWEEP_NAP_NSEC};
+	hk_sys4(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &nap, NULL);
+}
+
+void hk_threads_sweep(uint64_t deadline_nsec, struct hk_sweep *sweep)
+{
+	sweep->n_swept = sweep->n_pending = 0;
+	if (!atomic_load_explicit(&sweep_has_membarrier, memory_order_relaxed)) {
+		/* Without the barrier nobody else's magazines can be touched: say so. */
+		sweep->n_pending = (uint32_t)__atomic_load_n(&hk_stats()->threads, __ATOMIC_RELAXED);
+		return;
+	}
+	sweep->n_pending = sweep_detach();
+	if (sweep->n_pending == 0 || !sweep_barrier())
+		return;
+	for (unsigned naps = 0; (sweep->n_pending = sweep_collect(sweep)) != 0; naps++) {
+		if (naps == SWEEP_NAPS_MAX || hk_clock_nsec() >= deadline_nsec)
+			return;
+		sweep_nap();
+	}
+}
+
+/* Copy memory that its owner may free and unmap at any moment: the kernel says so instead of faulting. */
+static bool sweep_peek(void *out, const void *from, size_t bytes)
+{
+	struct iovec local = {out, bytes}, remote = {(void *)(uintptr_t)from, bytes};
+	return hk_sys6(SYS_process_vm_readv, hk_sys0(SYS_getpid), (long)&local, 1, (long)&remote, 1, 0) == (long)bytes;
+}
+
+static void sweep_peek_set(const struct hk_set *set, void (*look)(void *, unsigned, void *), void *arg)
+{
+	struct hk_magazine magazines[HK_CLASSES];
+	void *blocks[HK_BATCH];
+	if (!sweep_peek(magazines, set->magazines, sizeof magazines))
+		return;
+	for (unsigned c = 0; c < HK_CLASSES; c++) {
+		for (unsigned done = 0; done < magazines[c].n;) {
+			unsigned n = HK_MIN(magazines[c].n - done, HK_BATCH);
+			if (!sweep_peek(blocks, magazines[c].slots + done, n * sizeof *blocks))
+				break;
+			for (unsigned i = 0; i < n; i++)
+				look(blocks[i], c, arg);
+			done += n;
+		}
+	}
+}
+
+void hk_threads_each_hot(void (*look)(void *block, unsigned class_idx, void *arg), void *arg)
+{
+	struct hk_thread *thread = atomic_load_explicit(&hk_threads.all, memory_order_acquire);
+	for (; thread != NULL; thread = thread->all_next) {
+		struct hk_set *set = atomic_load_explicit(&thread->set, memory_order_acquire);
+		if (set != &hk_set_none)
+			sweep_peek_set(set, look, arg);
+	}
+}

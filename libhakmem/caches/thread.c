@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: MIT */
+/* Thread records, magazine growth, thread exit: see thread.h.  The sweep is in sweep.c. */
+#include "caches/thread.h"
+
+#include "base/counters.h"
+#include "base/options.h"
+#include "caches/thread_internal.h"
+
+#include <pthread.h>
+#include <string.h>
+
+/* What a thread's magazines may hold together.  Two threads with 1,000 x 64 B each need 128 KiB to run
+ * without the cold magazine; the rest is for mixed sizes. */
+#define THREAD_BUDGET_BYTES (512u * 1024)
+
+/* One magazine may hold this much. */
+#define THREAD_MAGAZINE_BYTES (256u * 1024)
+
+/* Misses at one capacity before it grows: a thread that does little stays small. */
+#define THREAD_MISSES_TO_GROW 3u
+
+/* Classes above this start without a magazine. */
+#define THREAD_EAGER_BYTES 256u
+
+static const uint16_t thread_ladder[] = {0, 8, 32, 128, 512, 1024};
+
+const struct hk_set hk_set_none;
+struct hk_thread hk_thread_new = {.set = (struct hk_set *)&hk_set_none};
+struct hk_thread hk_thread_dead = {.set = (struct hk_set *)&hk_set_none};
+HK_TLS struct hk_thread *hk_self = &hk_thread_new;
+
+struct hk_thread_list hk_threads = {.lock = HK_LOCK_INIT(HK_RANK_THREADS)};
+
+static pthread_key_t thread_key;
+static atomic_bool thread_key_made;
+static _Atomic uint64_t thread_frugal_until;
+
+struct hk_lock *hk_threads_lock(void)
+{
+	return &hk_threads.lock;
+}
+
+void hk_threads_set_frugal(uint64_t until_nsec)
+{
+	atomic_store_explicit(&thread_frugal_until, until_nsec, memory_order_relaxed);
+}
+
+/* ---- records ------------------------------------------------------------------------------------------- */
+
+static struct hk_thread *thread_record(void)
+{
+	hk_lock_take(&hk_threads.lock);
+	struct hk_thread *thread = hk_threads.free;
+	if (thread != NULL) {
+		hk_threads.free = thread->free_next;
+		thread->in_use = 1;
+		hk_count(threads, 1);
+	}
+	hk_lock_drop(&hk_threads.lock);
+	if (thread != NULL || (thread = hk_meta_bump(sizeof *thread)) == NULL)
+		return thread;
+	atomic_store_explicit(&thread->set, (struct hk_set *)&hk_set_none, memory_order_relaxed);
+	hk_lock_take(&hk_threads.lock);
+	thread->in_use = 1;
+	thread->index = hk_threads.n++;
+	thread->all_next = atomic_load_explicit(&hk_threads.all, memory_order_relaxed);
+	atomic_store_explicit(&hk_threads.all, thread, memory_order_release);
+	hk_count(threads, 1);
+	hk_lock_drop(&hk_threads.lock);
+	return thread;
+}
+
+/* This thread's record, made on its first slow path; NULL without memory and after its teardown. */
+static struct hk_thread *thread_self(void)
+{
+	struct hk_thread *self = hk_self;
+	if (HK_LIKELY(self != &hk_thread_new))
+		return self != &hk_thread_dead ? self : NULL;
+	if (hk_options.check || (self = thread_record()) == NULL)
+		return NULL;
+	self->budget_used = 0;
+	self->exit_rounds = 0;
+	hk_self = self;
+	if (atomic_load_explicit(&thread_key_made, memory_order_acquire))
+		pthread_setspecific(thread_key, self);
+	return self;
+}
+
+/* The owner's set, installed where a flusher took the old one; NULL without memory. */
+static struct hk_set *thread_set(struct hk_thread *self)
+{
+	struct hk_set *set = atomic_load_explicit(&self->set, memory_order_relaxed);
+	if (HK_LIKELY(set != &hk_set_none))
+		return set;
+	set = hk_own_new(sizeof *set);
+	if (set == NULL)
+		return NULL;
+	memset(set, 0, sizeof *set);
+	self->budget_used = 0;
+	/* Only the owner installs, and a flusher only ever takes: while it is none, it stays none. */
+	atomic_store_explicit(&self->set, set, memory_order_release);
+	return set;
+}
+
+/* ---- capacities ---------------------------------------------------------------------------------------- */
+
+static unsigned thread_capacity(unsigned class_idx, unsigned step)
+{
+	uint32_t block_bytes = hk_class_info[class_idx].block_bytes;
+	return HK_MIN(thread_ladder[step], HK_MAX(THREAD_MAGAZINE_BYTES / block_bytes, 2u));
+}
+
+size_t hk_thread_slots_bytes(unsigned step)
+{
+	return thread_ladder[step] * sizeof(void *);
+}
+
+/* Count a miss; is it time for a larger magazine? */
+static bool thread_wants_growth(struct hk_thread *self, unsigned class_idx, struct hk_magazine_info *info)
+{
+	uint32_t block_bytes = hk_class_info[class_idx].block_bytes;
+	unsigned step = info->step;
+	bool eager = step == 0 && block_bytes <= THREAD_EAGER_BYTES;
+	if (!eager && ++info->misses < THREAD_MISSES_TO_GROW)
+		return false;
+	info->misses = 0;
+	if (step + 1 >= HK_COUNT(thread_ladder))
+		return false;
+	unsigned more = thread_capacity(class_idx, step + 1) - thread_capacity(class_idx, step);
+	if (more == 0 || self->budget_used + (uint64_t)more * block_bytes > THREAD_BUDGET_BYTES)
+		return false;
+	return true;
+}
+
+/* Give a class's magazine the next capacity.  The set may be taken away meanwhile: then nothing happens. */
+static void thread_grow(struct hk_thread *self, unsigned class_idx, struct hk_set *set)
+{
+	unsigned step = set->info[class_idx].step;
+	void **slots = NULL, **old = NULL;
+	bool frugal = hk_clock_coarse_nsec() < atomic_load_explicit(&thread_frugal_until, memory_order_relaxed);
+	if ((frugal && step != 0) || (slots = hk_own_new(hk_thread_slots_bytes(step + 1))) == NULL)
+		return;
+	slots[0] = NULL; /* its page fault happens here */
+	bool ours = hk_gate_enter(self) == set;
+	if (ours) {
+		struct hk_magazine *magazine = &set->magazines[class_idx];
+		old = magazine->slots;
+		if (magazine->n != 0)
+			memcpy(slots, old, magazine->n * sizeof *slots);
+		magazine->slots = slots;
+		magazine->capacity = thread_capacity(class_idx, step + 1);
+		set->info[class_idx].step = (uint8_t)(step + 1);
+		self->budget_used += (uint64_t)(magazine->capacity - thread_capacity(class_idx, step)) *
+				     hk_class_info[class_idx].block_bytes;
+	}
+	hk_gate_leave(self);
+	if (!ours)
+		hk_own_free(slots, hk_thread_slots_bytes(step + 1));
+	else if (old != NULL)
+		hk_own_free(old, hk_thread_slots_bytes(step));
+}
+
+/* On a slow path: a larger magazine where misses call for it; returns the capacity.  0 = no magazine. */
+static unsigned thread_prepare(struct hk_thread *self, unsigned class_idx)
+{
+	struct hk_set *set = thread_set(self);
+	if (set == NULL)
+		return 0;
+	bool grow = false;
+	unsigned capacity = 0;
+	/* the set is ours to read only inside the gate */
+	if (hk_gate_enter(self) == set)
+		grow = thread_wants_growth(self, class_idx, &set->info[class_idx]);
+	hk_gate_leave(self);
+	if (grow)
+		thread_grow(self, class_idx, set);
+	set = hk_gate_enter(self);
+	capacity = set->magazines[class_idx].capacity;
+	hk_gate_leave(self);
+	return capacity;
+}
+
+/* ---- refill and spill ---------------------------------------------------------------------------------- */
+
+/* Inside the gate: how far the class's count of hot blocks is off for this magazine; it is told at once. */
+static int thread_report(struct hk_set *set, unsigned class_idx)
+{
+	unsigned now = set->magazines[class_idx].n;
+	int delta = (int)now - set->info[class_idx].reported;
+	set->info[class_idx].reported = (uint16_t)now;
+	return delta;
+}
+
+/* Push blocks that the class has counted as hot already, in reverse, so that they are handed out in the order
+ * in which they came.  Returns how many found room. */
+static unsigned thread_refill(struct hk_thread *self, unsigned class_idx, void *const *blocks, unsigned count)
+{
+	struct hk_set *set = hk_gate_enter(self);
+	struct hk_magazine *magazine = &set->magazines[class_idx];
+	unsigned n = HK_MIN(count, magazine->capacity - magazine->n);
+	for (unsigned i = 0; i < n; i++)
+		magazine->slots[magazine->n + i] = blocks[n - 1 - i];
+	if (n != 0) {
+		magazine->n += n;
+		set->info[class_idx].reported = (uint16_t)(set->info[class_idx].reported + n);
+	}
+	hk_gate_leave(self);
+	return n;
+}
+
+static int thread_report_now(struct hk_thread *self, unsigned class_idx)
+{
+	struct hk_set *set = hk_gate_enter(self);
+	int delta = set != &hk_set_none ? thread_report(set, class_idx) : 0;
+	hk_gate_leave(self);
+	return delta;
+}
+
+void *hk_thread_take(unsigned class_idx)
+{
+	void *batch[HK_BATCH];
+	struct hk_thread *self = thread_self();
+	unsigned capacity = self != NULL ? thread_prepare(self, class_idx) : 0;
+	unsigned want = HK_MIN(capacity / 2, HK_BATCH - 1);
+	int hot_delta = capacity != 0 ? thread_report_now(self, class_idx) : 0;
+	unsigned n = hk_cold_take(class_idx, batch, want + 1, hot_delta);
+	hk_counters_touch();
+	if (n == 0)
+		return NULL;
+	if (n > 1) {
+		unsigned pushed = thread_refill(self, class_idx, batch + 1, n - 1), left = n - 1 - pushed;
+		if (HK_UNLIKELY(left != 0)) /* a flusher took the set meanwhile */
+			hk_cold_give(class_idx, batch + 1 + pushed, left, -(int)left, false);
+	}
+	return batch[0];
+}
+
+/* The older half of a full magazine, out of it; the newer, warmer blocks stay.  They leave the magazine
+ * before they get anywhere else: a fork in between must not see a block twice. */
+static unsigned thread_pop_half(struct hk_thread *self, unsigned class_idx, void **out, int *ret_hot_delta)
+{
+	struct hk_set *set = hk_gate_enter(self);
+	struct hk_magazine *magazine = &set->magazines[class_idx];
+	unsigned n = 0;
+	*ret_hot_delta = 0;
+	if (magazine->capacity != 0) {
+		n = magazine->n == magazine->capacity ? HK_MIN((magazine->n + 1) / 2, HK_BATCH - 1) : 0;
+		memcpy(out, magazine->slots, n * sizeof *out);
+		memmove(magazine->slots, magazine->slots + n, (magazine->n - n) * sizeof *out);
+		magazine->n -= n;
+		*ret_hot_delta = thread_report(set, class_idx);
+	}
+	hk_gate_leave(self);
+	return n;
+}
+
+void hk_thread_give(unsigned class_idx, void *block)
+{
+	void *batch[HK_BATCH];
+	struct hk_thread *self = thread_self();
+	unsigned n = 0;
+	int hot_delta = 0;
+	if (self == NULL || thread_prepare(self, class_idx) == 0) {
+		hk_cold_give(class_idx, &block, 1, 0, self == NULL);
+		hk_counters_touch();
+		return;
+	}
+	n = thread_pop_half(self, class_idx, batch, &hot_delta);
+	if (!hk_hot_push(class_idx, block))
+		batch[n++] = block;
+	if (n != 0 || hot_delta != 0)
+		hk_cold_give(class_idx, batch, n, hot_delta, false);
+	hk_counters_touch();
+}
+
+/* ---- thread exit --------------------------------------------------------------------------------------- */
+
+/* Other keys' destructors may still free; so come back in each round but the last. */
+#define THREAD_EXIT_ROUNDS 3u
+
+static void thread_drop_set(struct hk_thread *self)
+{
+	struct hk_set *set = atomic_exchange_explicit(&self->set, (struct hk_set *)&hk_set_none, memory_order_acq_rel);
+	if (set != &hk_set_none)
+		hk_set_empty(set, false, NULL);
+}
+
+static void thread_exit(void *arg)
+{
+	struct hk_thread *self = arg;
+	if (self->exit_rounds++ < THREAD_EXIT_ROUNDS) {
+		pthread_setspecific(thread_key, self);
+		return;
+	}
+	hk_self = &hk_thread_dead;
+	thread_drop_set(self);
+	hk_lock_take(&hk_threads.lock);
+	self->in_use = 0;
+	self->free_next = hk_threads.free;
+	hk_threads.free = self;
+	hk_count(threads, -1);
+	hk_lock_drop(&hk_threads.lock);
+	hk_counters_touch();
+}
+
+void hk_threads_init(void)
+{
+	hk_sweep_init();
+	if (hk_options.check) {
+		thread_drop_set(hk_self); /* magazines from before the options were read */
+		hk_self = &hk_thread_new;
+		return;
+	}
+	if (pthread_key_create(&thread_key, thread_exit) != 0)
+		return; /* threads keep their records: the sweep still reaches them */
+	atomic_store_explicit(&thread_key_made, true, memory_order_release);
+	if (hk_self != &hk_thread_new && hk_self != &hk_thread_dead)
+		pthread_setspecific(thread_key, hk_self);
+}
+
+void hk_threads_postfork_child(void)
+{
+	struct hk_thread *thread = atomic_load_explicit(&hk_threads.all, memory_order_relaxed);
+	for (; thread != NULL; thread = thread->all_next) {
+		struct hk_set *set = atomic_load_explicit(&thread->set, memory_order_relaxed);
+		if (thread == hk_self || !thread->in_use)
+			continue;
+		if (atomic_load_explicit(&thread->busy, memory_order_relaxed) != 0) {
+			/* caught while moving pointers: nobody can say which; its blocks are lost */
+			hk_set_forget(set);
+			hk_set_forget(thread->detached != NULL ? thread->detached : &hk_set_none);
+			thread->detached = NULL;
+			atomic_store_explicit(&thread->set, (struct hk_set *)&hk_set_none, memory_order_relaxed);
+			atomic_store_explicit(&thread->busy, 0, memory_order_relaxed);
+		}
+		/* A set that stood still stays in its record, for the next sweep or the record's next owner:
+		 * emptying it now would copy pages of a child that only wants a snapshot. */
+		thread->in_use = 0;
+		thread->free_next = hk_threads.free;
+		hk_threads.free = thread;
+		hk_count(threads, -1);
+	}
+}

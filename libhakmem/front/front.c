@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From a request to the pool that serves it, and from an address back: all but the fast paths, which are
+ * inline in front.h.
+ */
+#include "front/front.h"
+
+#include "base/counters.h"
+#include "base/options.h"
+#include "caches/thread.h"
+#include "policy/control.h"
+#include "policy/flush.h"
+#include "pools/large.h"
+#include "pools/mid.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* After a slow path, under no lock: is it time to register, or to decay? */
+static void front_poke(void)
+{
+	const struct hkp_stats *s = hk_stats();
+	uint64_t heap_bytes = s->superslabs * HK_SUPERSLAB_BYTES + s->large_bytes; /* racy reads: a hint */
+	if (heap_bytes >= hk_options.control_threshold_bytes)
+		hk_control_poke();
+	hk_decay_poke();
+}
+
+/* ---- allocation ---------------------------------------------------------------------------------------- */
+
+static HK_COLD void *front_no_memory(void)
+{
+	errno = ENOMEM;
+	return NULL;
+}
+
+static void *front_retry(void *(*attempt)(size_t, size_t, bool *), size_t bytes, size_t alignment, bool *ret_zero)
+{
+	void *block = attempt(bytes, alignment, ret_zero);
+	if (HK_UNLIKELY(block == NULL)) {
+		/* out of addresses or memory: what the caches hold may be enough */
+		hk_flush_run(HAK_LEVEL_PAGES, HAK_TARGET_ALL, UINT64_MAX, NULL);
+		block = attempt(bytes, alignment, ret_zero);
+	}
+	front_poke();
+	return block != NULL ? block : front_no_memory();
+}
+
+static void *front_try_class(size_t class_idx, size_t alignment, bool *ret_zero)
+{
+	(void)alignment;
+	(void)ret_zero;
+	return hk_thread_take((unsigned)class_idx);
+}
+
+static void *front_try_big(size_t bytes, size_t alignment, bool *ret_zero)
+{
+	if (bytes <= HK_MID_BYTES && alignment <= HK_SLICE_BYTES)
+		return hk_mid_new(bytes, ret_zero);
+	return hk_large_new(bytes, alignment, ret_zero);
+}
+
+void *hk_malloc_class(unsigned class_idx)
+{
+	return front_retry(front_try_class, class_idx, 0, NULL);
+}
+
+static inline void *front_class(unsigned class_idx)
+{
+	void *block = hk_hot_pop(class_idx);
+	return HK_LIKELY(block != NULL) ? block : hk_malloc_class(class_idx);
+}
+
+static HK_NOINLINE void *front_big(size_t bytes, size_t alignment, bool *ret_zero)
+{
+	if (HK_UNLIKELY(bytes > PTRDIFF_MAX - HK_SUPERSLAB_BYTES))
+		return front_no_memory();
+	return front_retry(front_try_big, bytes, alignment, ret_zero);
+}
+
+void *hk_malloc_rest(size_t bytes)
+{
+	bool zero;
+	return bytes <= HK_TINY_BYTES ? front_class(hk_class_of(bytes)) : front_big(bytes, 1, &zero);
+}
+
+void *hk_calloc(size_t count, size_t bytes)
+{
+	size_t total;
+	bool zero = false;
+	if (HK_UNLIKELY(__builtin_mul_overflow(count, bytes, &total)))
+		return front_no_memory();
+	void *block = total <= HK_TINY_BYTES ? front_class(hk_class_of(total)) : front_big(total, 1, &zero);
+	return block == NULL || zero ? block : memset(block, 0, total);
+}
+
+void *hk_memalign(size_t alignment, size_t bytes)
+{
+	bool zero;
+	unsigned c = hk_class_of_aligned(bytes, alignment);
+	if (c < HK_CLASSES)
+		return front_class(c);
+	if (alignment > PTRDIFF_MAX / 2)
+		return front_no_memory();
+	return front_big(HK_MAX(bytes, HK_TINY_BYTES + 1), alignment, &zero);
+}
+
+/* ---- free ---------------------------------------------------------------------------------------------- */
+
+void hk_free_rest(void *pointer)
+{
+	unsigned kind = hk_pagemap_kind(pointer);
+	if (pointer == NULL)
+		return;
+	if (HK_LIKELY(kind - HK_KIND_SLAB < HK_CLASSES))
+		hk_thread_give(kind - HK_KIND_SLAB, pointer);
+	else if (kind == HK_KIND_MID ? !hk_mid_free(pointer) : kind == HK_KIND_LARGE ? !hk_large_free(pointer) : true)
+		hk_misuse("free", pointer, kind >= HK_KIND_MID ? HK_MISUSE_INTERIOR : HK_MISUSE_FOREIGN);
+	front_poke();
+}
+
+/* ---- the rest ------------------------------------------------------------------------------------------ */
+
+size_t hk_usable(const char *function, const void *pointer)
+{
+	unsigned kind = hk_pagemap_kind(pointer);
+	if (HK_LIKELY(kind - HK_KIND_SLAB < HK_CLASSES))
+		return hk_class_info[kind - HK_KIND_SLAB].block_bytes;
+	if (kind == HK_KIND_MID)
+		return hk_mid_usable(pointer);
+	if (kind == HK_KIND_LARGE)
+		return hk_large_usable(pointer);
+	hk_misuse(function, pointer, HK_MISUSE_FOREIGN);
+}
+
+/* Resize without a copy where the pool can; NULL where the caller must copy. */
+static void *front_resize(void *pointer, size_t old_bytes, size_t bytes)
+{
+	switch (hk_pagemap_kind(pointer)) {
+	case HK_KIND_MID:
+		return hk_mid_resize(pointer, bytes) ? pointer : NULL;
+	case HK_KIND_LARGE:
+		return bytes > HK_MID_BYTES ? hk_large_resize(pointer, bytes) : NULL;
+	default:
+		/* a block that would be more than half empty moves to a smaller class */
+		return bytes <= old_bytes && bytes > old_bytes / 2 ? pointer : NULL;
+	}
+}
+
+void *hk_realloc(void *pointer, size_t bytes)
+{
+	if (pointer == NULL)
+		return hk_malloc(bytes);
+	size_t old_bytes = hk_usable("realloc", pointer);
+	if (bytes == 0) {
+		hk_free(pointer);
+		return NULL;
+	}
+	if (HK_UNLIKELY(bytes > PTRDIFF_MAX - HK_SUPERSLAB_BYTES))
+		return front_no_memory();
+	void *block = front_resize(pointer, old_bytes, bytes);
+	if (block != NULL)
+		return block;
+	block = hk_malloc(bytes);
+	if (block == NULL)
+		return NULL;
+	memcpy(block, pointer, HK_MIN(old_bytes, bytes));
+	hk_free(pointer);
+	return block;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The allocator as functions, before malloc.c gives it libc's names; unit tests call it by these.
+ *
+ * They follow the C standard and preserve errno on success; on failure they set it as the standard says.
+ * The fast paths of malloc and free are inline and complete here: a class by arithmetic or by one byte of the
+ * page map, and a move in the hot magazine.
+ */
+#ifndef HK_FRONT_FRONT_H
+#define HK_FRONT_FRONT_H
+
+#include "caches/hot.h"
+#include "map/pagemap.h"
+
+/* The rest of malloc: the magazine of the class is empty; or the request is 0 or more than 1 KiB. */
+void *hk_malloc_class(unsigned class_idx) HK_NOINLINE;
+void *hk_malloc_rest(size_t bytes) HK_NOINLINE;
+
+/* The rest of free: a full magazine, a mid or large block, NULL, or none of ours. */
+void hk_free_rest(void *pointer) HK_NOINLINE;
+
+static HK_ALWAYS void *hk_malloc(size_t bytes)
+{
+	if (HK_LIKELY(bytes - 1 < HK_TINY_EXACT_BYTES)) {
+		unsigned class_idx = (unsigned)((bytes - 1) >> 4);
+		void *block = hk_hot_pop(class_idx);
+		return HK_LIKELY(block != NULL) ? block : hk_malloc_class(class_idx);
+	}
+	return hk_malloc_rest(bytes);
+}
+
+static HK_ALWAYS void hk_free(void *pointer)
+{
+	unsigned class_idx = hk_pagemap_kind(pointer) - HK_KIND_SLAB;
+	if (HK_LIKELY(class_idx < HK_CLASSES) && HK_LIKELY(hk_hot_push(class_idx, pointer)))
+		return;
+	hk_free_rest(pointer);
+}
+
+void *hk_calloc(size_t count, size_t bytes);
+void *hk_realloc(void *pointer, size_t bytes);
+
+/* `alignment` is a power of two; NULL and ENOMEM without memory. */
+void *hk_memalign(size_t alignment, size_t bytes);
+
+/* Bytes of a live block that the program may use: constant while it lives.  `function` is for the message
+ * where the pointer is none of ours. */
+size_t hk_usable(const char *function, const void *pointer);
+
+#endif

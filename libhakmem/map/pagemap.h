@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The page map: what does an address belong to?
+ *
+ * Two levels over 48 bits of addresses.  A leaf covers 16 GiB: one byte per 64 KiB slice says what begins or
+ * lies there (the fast path of free reads no more than that), one pointer per 2 MiB says whose it is.  Leaves
+ * are mapped on first use, never freed, and touched only where the heap is.  Flat, the same map would need a
+ * reservation that RLIMIT_AS and strict overcommit forbid.
+ *
+ * Readers take no lock: an entry of a live block cannot change under its owner.  Writers own the slices they
+ * write about.  Entries are cleared before the memory is unmapped.
+ */
+#ifndef HK_MAP_PAGEMAP_H
+#define HK_MAP_PAGEMAP_H
+
+#include "base/attr.h"
+
+#include <stdatomic.h>
+
+#define HK_PAGEMAP_ADDRESS_BITS 48
+#define HK_PAGEMAP_LEAF_SHIFT   34
+#define HK_PAGEMAP_LEAVES       (1u << (HK_PAGEMAP_ADDRESS_BITS - HK_PAGEMAP_LEAF_SHIFT))
+#define HK_PAGEMAP_LEAF_SLICES  (1u << (HK_PAGEMAP_LEAF_SHIFT - HK_SLICE_SHIFT))
+#define HK_PAGEMAP_LEAF_REGIONS (1u << (HK_PAGEMAP_LEAF_SHIFT - HK_SUPERSLAB_SHIFT))
+
+/* What a slice is; 1 + class index for the slices of a slab. */
+enum hk_kind {
+	HK_KIND_NONE = 0,    /* not ours, or nothing is allocated there */
+	HK_KIND_SLAB = 1,    /* of class 0; up to HK_CLASSES_ALL */
+	HK_KIND_MID = 254,   /* the first slice of a mid block */
+	HK_KIND_LARGE = 255, /* the first slice of a large block */
+};
+
+struct hk_pagemap_leaf {
+	_Atomic uint8_t kind[HK_PAGEMAP_LEAF_SLICES];
+	void *_Atomic region[HK_PAGEMAP_LEAF_REGIONS]; /* struct hk_superslab, or struct hk_large */
+};
+
+extern struct hk_pagemap_leaf *_Atomic hk_pagemap_root[HK_PAGEMAP_LEAVES];
+
+static HK_ALWAYS struct hk_pagemap_leaf *hk_pagemap_leaf(uintptr_t address)
+{
+	uintptr_t index = address >> HK_PAGEMAP_LEAF_SHIFT;
+	if (HK_UNLIKELY(index >= HK_PAGEMAP_LEAVES))
+		return NULL;
+	/* consume order: the leaf was zeroed and complete before it was published */
+	return atomic_load_explicit(&hk_pagemap_root[index], memory_order_relaxed);
+}
+
+/* enum hk_kind of any address at all. */
+static HK_ALWAYS unsigned hk_pagemap_kind(const void *pointer)
+{
+	uintptr_t address = (uintptr_t)pointer;
+	struct hk_pagemap_leaf *leaf = hk_pagemap_leaf(address);
+	if (HK_UNLIKELY(leaf == NULL))
+		return HK_KIND_NONE;
+	return atomic_load_explicit(&leaf->kind[(address >> HK_SLICE_SHIFT) % HK_PAGEMAP_LEAF_SLICES],
+				    memory_order_relaxed);
+}
+
+/* Whose 2 MiB region this is; only for an address whose kind is not HK_KIND_NONE. */
+static inline void *hk_pagemap_region(const void *pointer)
+{
+	uintptr_t address = (uintptr_t)pointer;
+	struct hk_pagemap_leaf *leaf = hk_pagemap_leaf(address);
+	return atomic_load_explicit(&leaf->region[(address >> HK_SUPERSLAB_SHIFT) % HK_PAGEMAP_LEAF_REGIONS],
+				    memory_order_acquire);
+}
+
+/* Make sure that the map covers [base, base + bytes); false without memory or beyond 48 bits. */
+bool hk_pagemap_cover(const void *base, size_t bytes);
+
+/* Set the owner of the region that begins at `base`; covered before. */
+void hk_pagemap_set_region(const void *base, void *owner);
+
+/* Set the kind of `n_slices` slices from `base` on; they lie in one SuperSlab or are one slice. */
+void hk_pagemap_set_kind(const void *base, unsigned n_slices, unsigned kind);
+
+#endif

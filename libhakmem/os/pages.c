@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/* Mappings, through raw system calls: see pages.h. */
+#include "os/pages.h"
+
+#include "base/options.h"
+#include "base/syscall.h"
+
+#include <stdatomic.h>
+#include <sys/mman.h>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#endif
+#define PAGES_PR_SET_VMA           0x53564d41
+#define PAGES_PR_SET_VMA_ANON_NAME 0
+
+/* Where the next aligned mapping would fit below the latest one: usually spares the trimming. */
+static _Atomic uintptr_t pages_hint;
+
+/* Kernel refuses MADV_POPULATE_WRITE: do not ask again. */
+static atomic_bool pages_no_populate;
+
+static bool pages_failed(long ret)
+{
+	return (unsigned long)ret > -4096ul;
+}
+
+static long pages_mmap(uintptr_t hint, size_t bytes, int protection, int flags)
+{
+	return hk_sys6(SYS_mmap, (long)hint, (long)bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+}
+
+/* A mapping with room to spare, trimmed to the aligned part. */
+static long pages_map_trimmed(size_t bytes, size_t alignment, int protection)
+{
+	size_t padded;
+	if (__builtin_add_overflow(bytes, alignment - HK_PAGE_BYTES, &padded))
+		return -1;
+	long ret = pages_mmap(0, padded, protection, 0);
+	if (pages_failed(ret))
+		return ret;
+	uintptr_t start = hk_round_up((uintptr_t)ret, alignment);
+	size_t front = start - (uintptr_t)ret, back = padded - front - bytes;
+	if (front != 0)
+		hk_sys2(SYS_munmap, ret, front);
+	if (back != 0)
+		hk_sys2(SYS_munmap, start + bytes, back);
+	return (long)start;
+}
+
+static long pages_map_aligned(size_t bytes, size_t alignment, int protection)
+{
+	if (alignment <= HK_PAGE_BYTES)
+		return pages_mmap(0, bytes, protection, 0);
+	uintptr_t hint = atomic_load_explicit(&pages_hint, memory_order_relaxed);
+	hint = hint > bytes ? (hint - bytes) & ~(alignment - 1) : 0;
+	long ret = pages_mmap(hint, bytes, protection, 0);
+	if (!pages_failed(ret) && ((uintptr_t)ret & (alignment - 1)) != 0) {
+		hk_sys2(SYS_munmap, ret, bytes);
+		ret = pages_map_trimmed(bytes, alignment, protection);
+	}
+	if (!pages_failed(ret))
+		atomic_store_explicit(&pages_hint, (uintptr_t)ret, memory_order_relaxed);
+	return ret;
+}
+
+/* Name and huge-page policy of a new mapping: hints, whose failure changes nothing. */
+static void pages_advise(long start, size_t bytes, const char *name)
+{
+	hk_sys5(SYS_prctl, PAGES_PR_SET_VMA, PAGES_PR_SET_VMA_ANON_NAME, start, bytes, name);
+	if (bytes >= HK_SUPERSLAB_BYTES)
+		hk_sys3(SYS_madvise, start, bytes, hk_options.thp == HK_THP_ALWAYS ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+}
+
+void *hk_os_map(size_t bytes, size_t alignment, const char *name)
+{
+	long ret = pages_map_aligned(bytes, alignment, PROT_READ | PROT_WRITE);
+	if (pages_failed(ret))
+		return NULL;
+	pages_advise(ret, bytes, name);
+	return (void *)ret;
+}
+
+bool hk_os_unmap(void *address, size_t bytes)
+{
+	return hk_sys2(SYS_munmap, address, bytes) == 0;
+}
+
+bool hk_os_purge(void *address, size_t bytes)
+{
+	return hk_sys3(SYS_madvise, address, bytes, MADV_DONTNEED) == 0;
+}
+
+void hk_os_populate(void *address, size_t bytes)
+{
+	if (atomic_load_explicit(&pages_no_populate, memory_order_relaxed))
+		return;
+	if (hk_sys3(SYS_madvise, address, bytes, MADV_POPULATE_WRITE) != 0)
+		atomic_store_explicit(&pages_no_populate, true, memory_order_relaxed);
+}
+
+bool hk_os_resize(void *address, size_t old_bytes, size_t new_bytes)
+{
+	return !pages_failed(hk_sys4(SYS_mremap, address, old_bytes, new_bytes, 0));
+}
+
+/* A plain mremap loses the alignment of three moves in four; so the target is reserved first. */
+void *hk_os_reserve(size_t bytes, size_t alignment)
+{
+	long ret = pages_map_aligned(bytes, alignment, PROT_NONE);
+	return pages_failed(ret) ? NULL : (void *)ret;
+}
+
+bool hk_os_move(void *address, size_t old_bytes, void *target, size_t new_bytes, const char *name)
+{
+	long ret = hk_sys5(SYS_mremap, address, old_bytes, new_bytes, MREMAP_MAYMOVE | MREMAP_FIXED, target);
+	if (pages_failed(ret))
+		return false;
+	pages_advise(ret, new_bytes, name);
+	return true;
+}

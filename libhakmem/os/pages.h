@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Every request for memory to the kernel: map, unmap, purge, populate, name.
+ *
+ * All sizes are in bytes and multiples of the OS page.  Nothing here takes a lock or touches errno; a failed
+ * map returns NULL.
+ */
+#ifndef HK_OS_PAGES_H
+#define HK_OS_PAGES_H
+
+#include "base/attr.h"
+
+/* Map zeroed memory at a multiple of `alignment` (a power of two); `name` is for /proc/PID/smaps. */
+void *hk_os_map(size_t bytes, size_t alignment, const char *name);
+
+/* Unmap; the pages and the addresses go back.  False where the kernel refuses, and the memory stays mapped. */
+bool hk_os_unmap(void *address, size_t bytes);
+
+/* Give the pages back and keep the addresses; they read as zero again.  False where the kernel refuses
+ * (mlocked memory, a filter): nothing went back and nothing is known to be zero. */
+bool hk_os_purge(void *address, size_t bytes);
+
+/* Make the pages present in one go instead of a fault each; a hint. */
+void hk_os_populate(void *address, size_t bytes);
+
+/* Reserve addresses that nothing may touch yet, at a multiple of `alignment`; a target for hk_os_move(). */
+void *hk_os_reserve(size_t bytes, size_t alignment);
+
+/* Move a mapping onto a reservation of `new_bytes`, without copying.  False on failure: nothing moved. */
+bool hk_os_move(void *address, size_t old_bytes, void *target, size_t new_bytes, const char *name);
+
+/* Grow or shrink in place. */
+bool hk_os_resize(void *address, size_t old_bytes, size_t new_bytes);
+
+#endif

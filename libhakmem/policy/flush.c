@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+/* The flush levels and the decay: see flush.h. */
+#include "policy/flush.h"
+
+#include "base/counters.h"
+#include "base/options.h"
+#include "caches/thread.h"
+#include "policy/control.h"
+#include "pools/large.h"
+#include "slabs/superslab.h"
+
+/* After a flush of everything, how long new magazines stay small. */
+#define FLUSH_FRUGAL_NSEC (10ull * 1000000000)
+
+/* The decay looks this often within HAKMEM_DECAY_MSEC; each time half of what was unneeded goes. */
+#define DECAY_STEPS 4u
+
+static struct hk_lock flush_lock = HK_LOCK_INIT(HK_RANK_SWEEP);
+static _Atomic uint64_t decay_next_nsec; /* when the decay is due; 0 = nothing to decay was seen yet */
+
+struct hk_lock *hk_flush_lock(void)
+{
+	return &flush_lock;
+}
+
+struct flush { /* one run */
+	size_t target_bytes;
+	uint64_t start_nsec, deadline_nsec, first_nsec;
+	size_t released;
+	bool cut; /* the time was over before the work */
+};
+
+/* Note what a step gave back; true while there is reason to go on. */
+static bool flush_step(struct flush *flush, size_t bytes)
+{
+	uint64_t now = hk_clock_nsec();
+	if (bytes != 0 && flush->first_nsec == 0)
+		flush->first_nsec = now;
+	flush->released += bytes;
+	flush->cut |= now >= flush->deadline_nsec;
+	return flush->released < flush->target_bytes && !flush->cut;
+}
+
+static bool flush_cold(struct flush *flush)
+{
+	for (unsigned c = 0; c < HK_CLASSES; c++) {
+		while (hk_cold_flush_step(c) != 0)
+			if (!flush_step(flush, 0))
+				return false;
+	}
+	return true;
+}
+
+static void flush_drop_empty(void)
+{
+	for (unsigned c = 0; c < HK_CLASSES_ALL; c++)
+		hk_slabs_drop_empty(&hk_classes[c].slabs);
+}
+
+/* Level 1: everything that lies in whole slices. */
+static bool flush_slices(struct flush *flush)
+{
+	flush_drop_empty();
+	size_t left = flush->target_bytes - HK_MIN(flush->target_bytes, flush->released);
+	return flush_step(flush, hk_heap_trim(left, flush->deadline_nsec));
+}
+
+static size_t flush_holes_of(struct hk_superslab *superslab)
+{
+	size_t bytes = 0;
+	for (unsigned i = 0; i < HK_SLICES; i++) {
+		struct hk_slab *slab = &superslab->slabs[i];
+		/* racy reads: a hint where to look */
+		if (__atomic_load_n(&slab->n_holes, __ATOMIC_RELAXED) == 0)
+			continue;
+		unsigned c = __atomic_load_n(&slab->class_idx, __ATOMIC_RELAXED);
+		if (c < HK_CLASSES_ALL)
+			bytes += hk_slab_purge_holes(&hk_classes[c].slabs, superslab, i);
+	}
+	return bytes;
+}
+
+/* Level 2: free pages of slabs that are in use. */
+static bool flush_holes(struct flush *flush)
+{
+	bool more = true;
+	struct hk_superslab *superslab = NULL;
+	while ((superslab = hk_heap_walk(superslab)) != NULL)
+		if (more)
+			more = flush_step(flush, flush_holes_of(superslab));
+	return more;
+}
+
+static void flush_levels(struct flush *flush, unsigned level, struct hk_sweep *sweep)
+{
+	if (!flush_cold(flush))
+		return;
+	if (level == HAK_LEVEL_COLD) {
+		hk_heap_decay();
+		return;
+	}
+	/* Whole slices that are free by now go first: it costs nothing and pays for the bitmaps of the rest. */
+	if (!flush_slices(flush))
+		return;
+	hk_threads_sweep(flush->deadline_nsec, sweep);
+	if (!flush_slices(flush) || level == HAK_LEVEL_CACHES)
+		return;
+	if (!flush_step(flush, hk_large_trim(UINT64_MAX)) || !flush_holes(flush) || level == HAK_LEVEL_PAGES)
+		return;
+	hk_threads_set_frugal(hk_clock_nsec() + FLUSH_FRUGAL_NSEC);
+	for (unsigned c = 0; c < HK_CLASSES; c++)
+		hk_cold_shrink(c);
+	if (flush_slices(flush))
+		flush_holes(flush);
+}
+
+static void flush_account(const struct flush *flush, const struct hk_sweep *sweep, struct hak_report *report)
+{
+	uint64_t now = hk_clock_nsec();
+	uint64_t usec = (now - flush->start_nsec) / 1000;
+	hk_count(flushes, 1);
+	hk_count(flush_usec, usec);
+	hk_count(released_bytes, flush->released);
+	__atomic_store_n(&hk_stats()->releasable_bytes, hk_counters_releasable(), __ATOMIC_RELAXED);
+	if (report == NULL)
+		return;
+	*report = (struct hak_report){
+		.released_bytes = flush->released,
+		.usec = usec,
+		.first_usec = flush->first_nsec != 0 ? HK_MAX((flush->first_nsec - flush->start_nsec) / 1000, 1u) : 0,
+		.threads_swept = sweep->n_swept,
+		.threads_pending = sweep->n_pending,
+		.status = flush->cut || sweep->n_pending != 0 ? HAK_PARTIAL : HAK_OK,
+	};
+}
+
+size_t hk_flush_run(unsigned level, size_t target_bytes, uint64_t budget_usec, struct hak_report *report)
+{
+	struct hk_sweep sweep = {0};
+	struct flush flush = {.target_bytes = target_bytes, .start_nsec = hk_clock_nsec()};
+	hk_lock_take(&flush_lock);
+	uint64_t now = hk_clock_nsec();
+	if (__builtin_mul_overflow(budget_usec, 1000u, &flush.deadline_nsec) ||
+	    __builtin_add_overflow(flush.deadline_nsec, now, &flush.deadline_nsec))
+		flush.deadline_nsec = UINT64_MAX;
+	flush_levels(&flush, level, &sweep);
+	flush_account(&flush, &sweep, report);
+	hk_lock_drop(&flush_lock);
+	return flush.released;
+}
+
+size_t hk_flush_class(unsigned class_idx)
+{
+	uint64_t n_blocks[HK_CLASSES] = {0};
+	struct hk_sweep sweep = {.n_blocks = n_blocks};
+	if (class_idx >= HK_CLASSES)
+		return 0;
+	hk_lock_take(&flush_lock);
+	for (unsigned n; (n = hk_cold_flush_step(class_idx)) != 0;)
+		n_blocks[class_idx] += n;
+	hk_threads_sweep(UINT64_MAX, &sweep);
+	hk_lock_drop(&flush_lock);
+	return n_blocks[class_idx];
+}
+
+void hk_decay_run(uint64_t now_nsec, uint64_t *ret_next_nsec)
+{
+	uint64_t decay = hk_options.decay_msec * 1000000;
+	uint64_t before = now_nsec > decay ? now_nsec - decay : 0;
+	unsigned reserve = hk_heap_decay();
+	hk_large_trim(before);
+	bool more = reserve != 0 || hk_large_oldest() != UINT64_MAX;
+	*ret_next_nsec = more ? now_nsec + HK_MAX(decay / DECAY_STEPS, 1000000u) : UINT64_MAX;
+	__atomic_store_n(&hk_stats()->releasable_bytes, hk_counters_releasable(), __ATOMIC_RELAXED);
+	atomic_store_explicit(&decay_next_nsec, more ? *ret_next_nsec : 0, memory_order_relaxed);
+}
+
+/* Is there anything that the decay should look at? */
+static bool decay_has_work(void)
+{
+	struct hkp_stats *s = hk_stats();
+	return __atomic_load_n(&s->superslabs_empty, __ATOMIC_RELAXED) != 0 ||
+	       __atomic_load_n(&s->large_cached_bytes, __ATOMIC_RELAXED) != 0;
+}
+
+void hk_decay_poke(void)
+{
+	if (!decay_has_work())
+		return;
+	uint64_t now = hk_clock_coarse_nsec(), next = atomic_load_explicit(&decay_next_nsec, memory_order_relaxed);
+	if (next == 0) {
+		uint64_t due = now + hk_options.decay_msec * 1000000 / DECAY_STEPS;
+		if (atomic_compare_exchange_strong(&decay_next_nsec, &next, due))
+			hk_control_wake(); /* a sleeping control thread arms its timer */
+	} else if (now >= next && atomic_compare_exchange_strong(&decay_next_nsec, &next, UINT64_MAX)) {
+		hk_decay_run(now, &next);
+	}
+}

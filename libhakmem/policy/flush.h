@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Giving memory back: the flush levels and the decay.
+ *
+ * One sweep at a time (the sweep lock): a flush that is asked for while another runs waits and makes its own
+ * pass, so nothing that was freed before the call is missed.  Every step is bounded, holds one lock at a time
+ * and none across a system call.  Nothing here touches errno or thread-local storage: the control thread,
+ * unknown to libc, runs it too.
+ */
+#ifndef HK_POLICY_FLUSH_H
+#define HK_POLICY_FLUSH_H
+
+#include "base/attr.h"
+#include "base/lock.h"
+#include "hakmem.h"
+
+/* Flush at `level` until `target_bytes` came back or `budget_usec` are over; fills *report (may be NULL) and
+ * returns the bytes given back. */
+size_t hk_flush_run(unsigned level, size_t target_bytes, uint64_t budget_usec, struct hak_report *report);
+
+/* Return all blocks of one class that magazines hold; returns how many the cold one and the sweep gave. */
+size_t hk_flush_class(unsigned class_idx);
+
+/* Age the reserve and the large cache.  `*ret_next_nsec` is when to come again (CLOCK_MONOTONIC); UINT64_MAX
+ * where nothing is left to decay. */
+void hk_decay_run(uint64_t now_nsec, uint64_t *ret_next_nsec);
+
+/* On slow paths of the heap, under no lock: decay when it is time.  Cheap otherwise. */
+void hk_decay_poke(void);
+
+struct hk_lock *hk_flush_lock(void); /* for fork and for the survey */
+
+#endif

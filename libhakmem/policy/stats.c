@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/* The stats segment's life, the survey and the audit: see stats.h. */
+#include "policy/stats.h"
+
+#include "base/counters.h"
+#include "base/syscall.h"
+#include "caches/thread.h"
+#include "os/meta.h"
+#include "policy/flush.h"
+#include "pools/large.h"
+#include "slabs/superslab.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+static struct hkp_stats *stats_private; /* where the counters began; set at the first publish */
+
+/* ---- all locks ----------------------------------------------------------------------------------------- */
+
+static void locks_each(void (*act)(struct hk_lock *))
+{
+	act(hk_flush_lock());
+	act(hk_threads_lock());
+	for (unsigned c = 0; c < HK_CLASSES_ALL; c++)
+		act(&hk_classes[c].slabs.lock);
+	act(hk_heap_lock());
+	act(hk_large_lock());
+	act(hk_meta_lock());
+}
+
+static void locks_take(struct hk_lock *lock)
+{
+	hk_lock_take(lock);
+}
+
+static void locks_drop(struct hk_lock *lock)
+{
+	hk_lock_drop(lock);
+}
+
+static void locks_reset(struct hk_lock *lock)
+{
+	hk_lock_reset(lock);
+}
+
+void hk_locks_take_all(void)
+{
+	locks_each(locks_take);
+}
+
+void hk_locks_drop_all(void)
+{
+	locks_each(locks_drop);
+}
+
+void hk_locks_reset_all(void)
+{
+	locks_each(locks_reset);
+}
+
+/* ---- publishing ---------------------------------------------------------------------------------------- */
+
+static void stats_move(struct hkp_stats *to)
+{
+	memcpy(to, hk_stats(), sizeof *to);
+	to->magic = HKP_STATS_MAGIC;
+	to->version = HKP_STATS_VERSION;
+	to->size = HKP_STATS_BYTES;
+	to->n_classes = HK_CLASSES;
+	for (unsigned c = 0; c < HK_CLASSES_ALL; c++)
+		to->classes[c].block_bytes = hk_class_info[c].block_bytes;
+	atomic_store_explicit(&hk_counters, to, memory_order_release);
+}
+
+int hk_stats_publish(int memfd)
+{
+	long address = hk_sys6(SYS_mmap, 0, HKP_STATS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
+	if (address < 0 && address > -4096)
+		return (int)address;
+	memset((void *)address, 0, HKP_STATS_BYTES); /* faults happen here, not under the locks */
+	hk_locks_take_all();
+	struct hkp_stats *before = hk_stats();
+	if (stats_private == NULL)
+		stats_private = before;
+	stats_move((struct hkp_stats *)address);
+	hk_locks_drop_all();
+	/* The segment of an earlier connection stays mapped: a thread may be about to write to it.  It is
+	 * one of few: a new one is made only after the old connection is gone. */
+	return 0;
+}
+
+void hk_stats_unpublish(void)
+{
+	struct hkp_stats *shared = hk_stats();
+	if (stats_private == NULL || shared == stats_private)
+		return;
+	stats_move(stats_private);
+	hk_sys2(SYS_munmap, shared, HKP_STATS_BYTES);
+}
+
+uint64_t hk_stats_releasable(void)
+{
+	return hk_counters_releasable();
+}
+
+/* ---- survey -------------------------------------------------------------------------------------------- */
+
+/* Blocks of a SuperSlab that are out of their slabs, in the program's hands or in magazines.  Racy: a hint. */
+static unsigned stats_taken(const struct hk_superslab *superslab)
+{
+	unsigned taken = 0;
+	for (unsigned i = 0; i < HK_SLICES; i++) {
+		const struct hk_slab *slab = &superslab->slabs[i];
+		if (slab->state == HK_SLAB_MID)
+			return UINT32_MAX;
+		if (slab->state == HK_SLAB_LIVE && slab->class_idx < HK_CLASSES)
+			taken += slab->top - slab->n_free;
+	}
+	return taken;
+}
+
+static void stats_count_cached(void *block, unsigned class_idx, void *arg)
+{
+	(void)arg;
+	struct hk_superslab *superslab = NULL;
+	if (hk_pagemap_kind(block) == HK_KIND_SLAB + class_idx)
+		superslab = hk_pagemap_region(block);
+	if (superslab != NULL)
+		superslab->n_cached++;
+}
+
+static void stats_count_cold(void)
+{
+	for (unsigned c = 0; c < HK_CLASSES; c++) {
+		struct hk_class *class = &hk_classes[c];
+		hk_lock_take(&class->slabs.lock);
+		for (unsigned i = 0; i < class->n_cold; i++)
+			stats_count_cached(class->slots[i], c, NULL);
+		hk_lock_drop(&class->slabs.lock);
+	}
+}
+
+void hk_stats_survey(void)
+{
+	struct hk_superslab *superslab = NULL;
+	unsigned n_phantom = 0;
+	hk_lock_take(hk_flush_lock());
+	while ((superslab = hk_heap_walk(superslab)) != NULL)
+		superslab->n_cached = 0;
+	stats_count_cold();
+	hk_threads_each_hot(stats_count_cached, NULL);
+	while ((superslab = hk_heap_walk(superslab)) != NULL) {
+		unsigned taken = stats_taken(superslab);
+		n_phantom += taken != 0 && superslab->n_cached >= taken;
+	}
+	__atomic_store_n(&hk_stats()->superslabs_phantom, n_phantom, __ATOMIC_RELAXED);
+	__atomic_store_n(&hk_stats()->releasable_bytes, hk_counters_releasable(), __ATOMIC_RELAXED);
+	hk_lock_drop(hk_flush_lock());
+}
+
+bool hk_stats_audit(void)
+{
+	bool ok = true;
+	for (unsigned c = 0; c < HK_CLASSES_ALL; c++) {
+		struct hk_class *class = &hk_classes[c];
+		hk_lock_take(&class->slabs.lock);
+		uint64_t capacity = (uint64_t)class->slabs.n_slabs * hk_class_info[c].n_blocks;
+		uint64_t taken = capacity - class->slabs.n_free - class->slabs.n_claimed;
+		ok &= hk_slabs_audit(&class->slabs) && taken <= capacity && class->n_cold <= class->n_slots &&
+		      (uint64_t)class->n_cold + class->n_hot <= taken;
+		hk_lock_drop(&class->slabs.lock);
+	}
+	return ok;
+}

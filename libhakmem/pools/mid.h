@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Mid blocks: more than 64 KiB, up to 1 MiB, as runs of slices inside SuperSlabs.
+ *
+ * A run's tail beyond the request's last OS page is never touched.  Locking: the heap lock, inside.
+ */
+#ifndef HK_POOLS_MID_H
+#define HK_POOLS_MID_H
+
+#include "slabs/superslab.h"
+
+#define HK_MID_BYTES (16u * HK_SLICE_BYTES)
+
+/* A block of HK_TINY_BYTES < bytes <= HK_MID_BYTES at a slice boundary; `*ret_zero` says whether it is known to
+ * be all zero.  NULL without memory. */
+void *hk_mid_new(size_t bytes, bool *ret_zero);
+
+/* False where `pointer`, whose kind is HK_KIND_MID, is no block's start. */
+bool hk_mid_free(void *pointer);
+
+size_t hk_mid_usable(const void *pointer);
+
+/* Change the size in place, within the range of mid blocks; false where that is not possible. */
+bool hk_mid_resize(void *pointer, size_t bytes);
+
+#endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Slabs of one size class: taking and giving back blocks through the bitmaps.
+ *
+ * Each class has a lock, bins of partly free slabs by how full they are, and the count of free blocks.
+ * Refills come from the fullest slab first, so that the emptier ones run empty.  A slab that runs empty goes
+ * back to the heap; one of them per class stays, so that a program that lives on the border does not pay for
+ * it each time.
+ *
+ * The bitmap bit of a block is set exactly while the block is free in its slab: not in the program's hands,
+ * not in a magazine, not claimed by a purge.  Blocks at and beyond `top` were never handed out.
+ */
+#ifndef HK_SLABS_SLAB_H
+#define HK_SLABS_SLAB_H
+
+#include "slabs/superslab.h"
+
+#define HK_BINS     4u
+#define HK_BIN_NONE 0xff
+
+/* A block, found: what the page map and the division by the block size say of a pointer. */
+struct hk_place {
+	struct hk_slab *slab;
+	uint32_t index;
+};
+
+/* The slabs of one class.  Guard of everything: `lock`, which also guards the class's cold magazine. */
+struct hk_slabs {
+	struct hk_lock lock;
+	uint32_t class_idx;             /* constant */
+	struct hk_slab *bins[HK_BINS];  /* bin 0 holds the fullest */
+	uint32_t n_slabs;
+	uint32_t n_empty;               /* of those, wholly free and kept */
+	uint64_t n_free;                /* blocks in bitmaps and beyond `top` of all slabs */
+	uint64_t n_claimed;             /* blocks whose bits a running purge holds */
+};
+
+/* Why a pointer cannot be a block of the class: a reason for the message, or NULL where it can. */
+enum hk_misuse { HK_MISUSE_NONE, HK_MISUSE_FOREIGN, HK_MISUSE_INTERIOR, HK_MISUSE_DOUBLE };
+
+/* Locate a pointer whose kind is a slab's.  Under no lock: the block is the caller's. */
+enum hk_misuse hk_slab_locate(const void *pointer, struct hk_place *ret_place);
+
+/* Under the lock: take up to `want` free blocks, ascending within a slab, into `out`; returns how many. */
+unsigned hk_slabs_take(struct hk_slabs *slabs, void **out, unsigned want);
+
+/*
+ * Under the lock: give blocks back.  Slabs that ran empty are unlinked and chained through `next` onto
+ * `*ret_empty` for hk_slabs_free_chain().  Returns the index of a block that was free already (nothing from
+ * there on is given back), or `count`.
+ */
+unsigned hk_slabs_give(struct hk_slabs *slabs, const struct hk_place *places, unsigned count,
+		       struct hk_slab **ret_empty);
+
+/* Under no lock: add one more slab; false without memory. */
+bool hk_slabs_grow(struct hk_slabs *slabs);
+
+/* Under no lock: give a chain of empty slabs back to the heap. */
+void hk_slabs_free_chain(struct hk_slab *chain);
+
+/* Under no lock: give back the empty slabs that are kept.  Returns how many. */
+unsigned hk_slabs_drop_empty(struct hk_slabs *slabs);
+
+/* Under no lock, SuperSlab pinned: purge the holes of the slab at `slice` if it belongs to `slabs`.  Bytes. */
+size_t hk_slab_purge_holes(struct hk_slabs *slabs, struct hk_superslab *superslab, unsigned slice);
+
+/* Under the lock: after a slab's free count changed, put it into the right bin, or, where it ran empty and is
+ * not the one to keep, onto the chain `*ret_empty`. */
+void hk_slabs_settle(struct hk_slabs *slabs, struct hk_slab *slab, struct hk_slab **ret_empty);
+
+/* Under the lock: recount bitmaps and lists; false where an invariant is broken. */
+bool hk_slabs_audit(const struct hk_slabs *slabs);
+
+#endif

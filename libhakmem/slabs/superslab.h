@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * SuperSlabs: 2 MiB regions cut into 32 slices, and the heap that hands out runs of slices.
+ *
+ * A run serves a slab of some size class or one mid block.  All metadata lies in a unit elsewhere: one page
+ * of slab records, then the bitmaps, whose pages stay untouched until something in their slabs is freed.
+ *
+ * Each slice has a mask of touched pages (handed out since the kernel last took them back; presumed resident)
+ * and of holes (touched, in a slab, and no block on them in use).
+ *
+ * Who guards what: the heap lock guards a SuperSlab's lists, its free mask, and everything about free slices
+ * and mid runs; a slab's own slices belong to its class lock.
+ *
+ * An empty SuperSlab goes to the reserve; what the reserve did not need for a while is released (decay), and
+ * so is everything in it at a flush.
+ */
+#ifndef HK_SLABS_SUPERSLAB_H
+#define HK_SLABS_SUPERSLAB_H
+
+#include "base/attr.h"
+#include "base/lock.h"
+#include "map/classes.h"
+#include "map/pagemap.h"
+#include "os/meta.h"
+
+#define HK_BITMAP_WORDS (HK_SLAB_BLOCKS_MAX / 64)
+
+enum hk_slab_state {
+	HK_SLAB_FREE = 0, /* no slab begins at this slice */
+	HK_SLAB_LIVE = 1, /* a slab of class_idx */
+	HK_SLAB_MID = 2,  /* a mid block */
+};
+
+struct hk_slab {
+	struct hk_slab *next, *prev;    /* in its class's bin; guard: class lock */
+	struct hk_superslab *superslab; /* constant while live */
+	char *base;                     /* first block */
+	uint64_t *bitmap;               /* set = free; bits from `top` on stay 0 */
+	uint32_t top;                   /* blocks ever handed out; those beyond are free and untouched */
+	uint32_t n_free;                /* bits set */
+	uint16_t n_holes;               /* pages in the hole masks of its slices */
+	uint16_t low_word;              /* no bit is set below this word of the bitmap */
+	uint8_t class_idx;
+	uint8_t state;    /* enum hk_slab_state */
+	uint8_t bin;      /* of its class, or HK_BIN_NONE */
+	uint8_t n_slices; /* of the run that begins here */
+	uint32_t mid_pages; /* mid block: pages that the program was given */
+};
+_Static_assert(sizeof(struct hk_slab) == 64, "one cache line a slab");
+
+struct hk_superslab {
+	char *base;
+	struct hk_superslab *next, *prev;         /* in the list of its longest free run */
+	struct hk_superslab *all_next, *all_prev; /* all SuperSlabs */
+	uint32_t free_slices;                     /* mask */
+	uint16_t n_pins;                          /* a flush is looking at it: not to be released */
+	uint32_t n_cached;                        /* blocks in magazines, as the survey counts; guard: sweep lock */
+	uint8_t longest;                          /* index of the list that it is in */
+	uint8_t in_reserve;                       /* wholly free, counted in the reserve */
+	_Atomic uint32_t bitmap_used;             /* slices whose bitmap may hold bits */
+	uint8_t first[HK_SLICES];                 /* slice at which the run that covers this slice begins */
+	uint16_t touched[HK_SLICES];
+	uint16_t hole[HK_SLICES];
+	struct hk_slab slabs[HK_SLICES];
+	uint64_t bitmaps[HK_SLICES][HK_BITMAP_WORDS] HK_ALIGNED(4096);
+};
+_Static_assert(sizeof(struct hk_superslab) == HK_META_UNIT_BYTES, "a unit is made to measure");
+
+/* The slab or mid run that covers a pointer into a SuperSlab. */
+static inline struct hk_slab *hk_slab_of(const void *pointer)
+{
+	struct hk_superslab *superslab = hk_pagemap_region(pointer);
+	unsigned slice = (unsigned)((uintptr_t)pointer >> HK_SLICE_SHIFT) % HK_SLICES;
+	return &superslab->slabs[superslab->first[slice]];
+}
+
+static inline unsigned hk_slab_slice(const struct hk_slab *slab)
+{
+	return (unsigned)(slab - slab->superslab->slabs);
+}
+
+/*
+ * Take a run of `n_slices` (1 to 16); its slab record's superslab, base, bitmap and n_slices are filled in.
+ * NULL without memory.  Called under no lock.
+ */
+struct hk_slab *hk_heap_take(unsigned n_slices);
+
+/* Give a run back; its kinds in the page map are cleared here.  Called under no lock. */
+void hk_heap_give(struct hk_slab *run);
+
+/* Grow a mid run in place to `n_slices`; false where the slices behind it are in use. */
+bool hk_heap_extend(struct hk_slab *run, unsigned n_slices);
+
+/* Shrink a run to `n_slices`; the slices behind go back. */
+void hk_heap_trim_run(struct hk_slab *run, unsigned n_slices);
+
+/* Touched pages of a run: how many of its first `n_pages` are, and mark them so. */
+unsigned hk_run_touch(struct hk_slab *run, unsigned n_pages);
+
+/*
+ * Purge the touched pages of free slices in SuperSlabs that are partly in use, and release the wholly free
+ * ones.  Stops at `target_bytes` or when the clock passes `deadline_nsec`.  Adds nothing to the counters of
+ * flushes; returns the bytes that the kernel took.
+ */
+size_t hk_heap_trim(size_t target_bytes, uint64_t deadline_nsec);
+
+/* Release what the reserve holds beyond `keep` SuperSlabs. */
+size_t hk_heap_release_reserve(unsigned keep);
+
+/* Age the reserve: release half of what it did not need since the last call.  Returns what remains in it. */
+unsigned hk_heap_decay(void);
+
+/*
+ * Walk all SuperSlabs: pins the one after `previous` (the first one for NULL) so that it stays, and unpins
+ * `previous`.  NULL at the end.  For one walker at a time (the sweep lock).
+ */
+struct hk_superslab *hk_heap_walk(struct hk_superslab *previous);
+
+struct hk_lock *hk_heap_lock(void); /* for fork */
+
+#endif
