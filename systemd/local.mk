@@ -23,5 +23,6 @@ EXTRA_DIST += \
 CLEANFILES += $(systemd_generated)
 
 $(systemd_generated): %: %.in Makefile
-	$(AM_V_GEN)$(MKDIR_P) $(@D) && $(SED) -e 's|@sbindir[@]|$(sbindir)|g' -e 's|@libdir[@]|$(libdir)|g' \
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && $(SED) -e 's|@sbindir[@]|$(sbindir)|g' -e 's|@bindir[@]|$(bindir)|g' \
+		-e 's|@libdir[@]|$(libdir)|g' \
 		$(srcdir)/$@.in >$@.tmp && mv $@.tmp $@
