@@ -12,7 +12,8 @@ control_test_sources = \
 	libhakmem/policy/watch.c
 
 check_PROGRAMS += tests/control/test-life tests/control/test-link tests/control/test-watch
-TESTS += tests/control/test-life tests/control/test-link tests/control/test-watch
+dist_check_SCRIPTS += tests/control/check-imports
+TESTS += tests/control/test-life tests/control/test-link tests/control/test-watch tests/control/check-imports
 
 # Real headers of the core come first where there are any: the stand-ins' folder is last in the search.
 control_test_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/control/stubs
