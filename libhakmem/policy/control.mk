@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: MIT
+libhakmem_control_sources = \
+	libhakmem/front/identity.c \
+	libhakmem/policy/board.c \
+	libhakmem/policy/board.h \
+	libhakmem/policy/control.c \
+	libhakmem/policy/control.h \
+	libhakmem/policy/control_loop.c \
+	libhakmem/policy/watch.c \
+	libhakmem/policy/watch.h

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: MIT
+# The control thread against a stand-in for the allocator's core (stubs.c) and one for hakmemd (harness.c).
+control_test_sources = \
+	tests/control/harness.c \
+	tests/control/harness.h \
+	tests/control/stub_wire.c \
+	tests/control/stubs.c \
+	libhakmem/front/identity.c \
+	libhakmem/policy/board.c \
+	libhakmem/policy/control.c \
+	libhakmem/policy/control_loop.c \
+	libhakmem/policy/watch.c
+
+check_PROGRAMS += tests/control/test-life tests/control/test-link tests/control/test-watch
+dist_check_SCRIPTS += tests/control/check-imports
+TESTS += tests/control/test-life tests/control/test-link tests/control/test-watch tests/control/check-imports
+
+# Real headers of the core come first where there are any: the stand-ins' folder is last in the search.
+control_test_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/control/stubs
+
+tests_control_test_life_SOURCES = tests/control/test-life.c $(control_test_sources)
+tests_control_test_life_CPPFLAGS = $(control_test_cppflags)
+tests_control_test_life_LDADD = -lpthread
+
+tests_control_test_link_SOURCES = tests/control/test-link.c $(control_test_sources)
+tests_control_test_link_CPPFLAGS = $(control_test_cppflags)
+
+tests_control_test_watch_SOURCES = tests/control/test-watch.c $(control_test_sources)
+tests_control_test_watch_CPPFLAGS = $(control_test_cppflags)
+
+EXTRA_DIST += \
+	tests/control/stubs/base/attr.h \
+	tests/control/stubs/base/log.h \
+	tests/control/stubs/base/options.h \
+	tests/control/stubs/base/syscall.h \
+	tests/control/stubs/policy/flush.h \
+	tests/control/stubs/policy/stats.h

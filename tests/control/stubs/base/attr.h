@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/* Compiler attributes, assertions, and the sizes that everything else is built on. */
+#ifndef HK_BASE_ATTR_H
+#define HK_BASE_ATTR_H
+
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define HK_EXPORT      __attribute__((visibility("default")))
+#define HK_COLD        __attribute__((cold, noinline))
+#define HK_NOINLINE    __attribute__((noinline))
+#define HK_ALWAYS      inline __attribute__((always_inline))
+#define HK_ALIGNED(n)  __attribute__((aligned(n)))
+#define HK_PRINTF(f, a) __attribute__((format(printf, f, a)))
+#define HK_LIKELY(x)   __builtin_expect(!!(x), 1)
+#define HK_UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define HK_MIN(a, b)   ((a) < (b) ? (a) : (b))
+#define HK_MAX(a, b)   ((a) > (b) ? (a) : (b))
+#define HK_COUNT(a)    (sizeof(a) / sizeof *(a))
+
+/* The initial-exec model: a TLS variable costs one instruction and never calls malloc on first use. */
+#define HK_TLS __thread __attribute__((tls_model("initial-exec")))
+
+#define HK_CACHE_LINE 64u
+
+/* The OS page that the accounting counts in.  A kernel with larger pages refuses the smaller purges, and
+ * what madvise refused is never counted as returned. */
+#define HK_PAGE_SHIFT 12
+#define HK_PAGE_BYTES (1u << HK_PAGE_SHIFT)
+
+#define HK_SLICE_SHIFT     16
+#define HK_SLICE_BYTES     (1u << HK_SLICE_SHIFT) /* a slab is a run of these */
+#define HK_SLICE_PAGES     (HK_SLICE_BYTES / HK_PAGE_BYTES)
+#define HK_SUPERSLAB_SHIFT 21
+#define HK_SUPERSLAB_BYTES (1u << HK_SUPERSLAB_SHIFT)
+#define HK_SLICES          (HK_SUPERSLAB_BYTES / HK_SLICE_BYTES)
+
+_Static_assert(HK_SLICE_PAGES == 16, "per-slice page masks are 16 bits wide");
+_Static_assert(HK_SLICES == 32, "per-SuperSlab slice masks are 32 bits wide");
+
+#ifdef HK_DEBUG
+void hk_assert_failed(const char *expression, const char *file, int line) __attribute__((noreturn));
+#define HK_ASSERT(x) (HK_LIKELY(x) ? (void)0 : hk_assert_failed(#x, __FILE__, __LINE__))
+#else
+#define HK_ASSERT(x) ((void)sizeof(x))
+#endif
+
+static inline size_t hk_round_up(size_t n, size_t to) /* `to` is a power of two; the caller excludes overflow */
+{
+	return (n + to - 1) & ~(to - 1);
+}
+
+#endif
