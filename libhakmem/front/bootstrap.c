@@ -10,7 +10,6 @@
  * has ended by then.  In the child the other threads are gone: their magazines wait for the next sweep, and
  * those that were caught in a move are lost and counted.
  */
-#include "base/log.h"
 #include "base/options.h"
 #include "caches/thread.h"
 #include "policy/control.h"
@@ -33,11 +32,9 @@ static void bootstrap_postfork_parent(void)
 
 static void bootstrap_postfork_child(void)
 {
-	hk_log_set_foreign(0);
 	hk_locks_reset_all();
-	hk_stats_unpublish();
+	hk_control_postfork_child(); /* first: from here on the counters are the child's own */
 	hk_threads_postfork_child();
-	hk_control_postfork_child();
 }
 
 __attribute__((constructor(101))) static void bootstrap(int argc, char **argv, char **envp)

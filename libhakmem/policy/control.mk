@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
 libhakmem_control_sources = \
-	libhakmem/front/identity.c \
 	libhakmem/policy/board.c \
 	libhakmem/policy/board.h \
 	libhakmem/policy/control.c \

@@ -16,7 +16,8 @@
 #define DECAY_STEPS 4u
 
 static struct hk_lock flush_lock = HK_LOCK_INIT(HK_RANK_SWEEP);
-static _Atomic uint64_t decay_next_nsec; /* when the decay is due; 0 = nothing to decay was seen yet */
+/* When the decay is due next; 0 = there was nothing to decay. */
+static _Atomic uint64_t decay_next_nsec;
 
 struct hk_lock *hk_flush_lock(void)
 {
@@ -165,14 +166,18 @@ size_t hk_flush_class(unsigned class_idx)
 
 void hk_decay_run(uint64_t now_nsec, uint64_t *ret_next_nsec)
 {
-	uint64_t decay = hk_options.decay_msec * 1000000;
-	uint64_t before = now_nsec > decay ? now_nsec - decay : 0;
+	uint64_t decay = hk_options.decay_msec * 1000000, step = HK_MAX(decay / DECAY_STEPS, 1000000u);
+	uint64_t due = atomic_load_explicit(&decay_next_nsec, memory_order_relaxed);
+	*ret_next_nsec = due != 0 ? due : UINT64_MAX;
+	if (due == 0 || now_nsec < due || !atomic_compare_exchange_strong(&decay_next_nsec, &due, now_nsec + step))
+		return;
 	unsigned reserve = hk_heap_decay();
-	hk_large_trim(before);
+	hk_large_trim(now_nsec > decay ? now_nsec - decay : 0);
 	bool more = reserve != 0 || hk_large_oldest() != UINT64_MAX;
-	*ret_next_nsec = more ? now_nsec + HK_MAX(decay / DECAY_STEPS, 1000000u) : UINT64_MAX;
+	*ret_next_nsec = more ? now_nsec + step : UINT64_MAX;
+	if (!more)
+		atomic_store_explicit(&decay_next_nsec, 0, memory_order_relaxed);
 	__atomic_store_n(&hk_stats()->releasable_bytes, hk_counters_releasable(), __ATOMIC_RELAXED);
-	atomic_store_explicit(&decay_next_nsec, more ? *ret_next_nsec : 0, memory_order_relaxed);
 }
 
 /* Is there anything that the decay should look at? */
@@ -192,7 +197,7 @@ void hk_decay_poke(void)
 		uint64_t due = now + hk_options.decay_msec * 1000000 / DECAY_STEPS;
 		if (atomic_compare_exchange_strong(&decay_next_nsec, &next, due))
 			hk_control_wake(); /* a sleeping control thread arms its timer */
-	} else if (now >= next && atomic_compare_exchange_strong(&decay_next_nsec, &next, UINT64_MAX)) {
+	} else if (now >= next) {
 		hk_decay_run(now, &next);
 	}
 }

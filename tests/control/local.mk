@@ -15,8 +15,7 @@ check_PROGRAMS += tests/control/test-life tests/control/test-link tests/control/
 dist_check_SCRIPTS += tests/control/check-imports
 TESTS += tests/control/test-life tests/control/test-link tests/control/test-watch tests/control/check-imports
 
-# Real headers of the core come first where there are any: the stand-ins' folder is last in the search.
-control_test_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/control/stubs
+control_test_cppflags = $(AM_CPPFLAGS)
 
 tests_control_test_life_SOURCES = tests/control/test-life.c $(control_test_sources)
 tests_control_test_life_CPPFLAGS = $(control_test_cppflags)
@@ -27,11 +26,3 @@ tests_control_test_link_CPPFLAGS = $(control_test_cppflags)
 
 tests_control_test_watch_SOURCES = tests/control/test-watch.c $(control_test_sources)
 tests_control_test_watch_CPPFLAGS = $(control_test_cppflags)
-
-EXTRA_DIST += \
-	tests/control/stubs/base/attr.h \
-	tests/control/stubs/base/log.h \
-	tests/control/stubs/base/options.h \
-	tests/control/stubs/base/syscall.h \
-	tests/control/stubs/policy/flush.h \
-	tests/control/stubs/policy/stats.h
