@@ -111,13 +111,15 @@ unsigned hk_cold_take(unsigned class_idx, void **out, unsigned want, int hot_del
  * page faults too. */
 static void cold_locate(unsigned class_idx, void *const *blocks, unsigned count, struct hk_place *places)
 {
+	const struct hk_class_info *info = &hk_class_info[class_idx];
 	for (unsigned i = 0; i < count; i++) {
 		enum hk_misuse what = HK_MISUSE_FOREIGN;
-		if (hk_pagemap_kind(blocks[i]) == HK_KIND_SLAB + class_idx)
-			what = hk_slab_locate(blocks[i], &places[i]);
+		if (HK_LIKELY(hk_pagemap_kind(blocks[i]) == HK_KIND_SLAB + class_idx))
+			what = hk_slab_locate(blocks[i], info, &places[i]);
 		if (HK_UNLIKELY(what != HK_MISUSE_NONE))
 			hk_misuse("free", blocks[i], what);
 		struct hk_slab *slab = places[i].slab;
+		__builtin_prefetch(&slab->bitmap[places[i].index / 64], 1);
 		_Atomic uint32_t *used = &slab->superslab->bitmap_used;
 		uint32_t bit = 1u << hk_slab_slice(slab);
 		if (HK_UNLIKELY((atomic_load_explicit(used, memory_order_relaxed) & bit) == 0)) {

@@ -3,7 +3,13 @@
 #include "map/classes.h"
 
 #define RECIPROCAL(bytes) ((uint32_t)(((uint64_t)1 << 32) / (bytes) + ((((uint64_t)1 << 32) % (bytes)) != 0)))
-#define K(bytes, slices)  {(bytes), RECIPROCAL(bytes), (uint16_t)((slices) * HK_SLICE_BYTES / (bytes)), (slices)}
+#define BLOCKS(bytes, slices) ((slices) * HK_SLICE_BYTES / (bytes))
+#define K(bytes, slices)                                                                                      \
+	{                                                                                                     \
+		.block_bytes = (bytes), .reciprocal = RECIPROCAL(bytes),                                       \
+		.n_blocks = (uint16_t)BLOCKS(bytes, slices),                                                  \
+		.quarter = (uint16_t)((BLOCKS(bytes, slices) + 3) / 4), .n_slices = (slices)                   \
+	}
 #define K8(first, step, slices)                                                                               \
 	K(first, slices), K(first + 1 * step, slices), K(first + 2 * step, slices), K(first + 3 * step, slices),  \
 		K(first + 4 * step, slices), K(first + 5 * step, slices), K(first + 6 * step, slices),             \

@@ -15,15 +15,17 @@ static unsigned slab_n_blocks(const struct hk_slab *slab)
 	return hk_class_info[slab->class_idx].n_blocks;
 }
 
-static unsigned slab_available(const struct hk_slab *slab)
+static inline unsigned slab_available(const struct hk_slab *slab)
 {
 	return slab->n_free + slab_n_blocks(slab) - slab->top;
 }
 
 static unsigned slab_bin(const struct hk_slab *slab)
 {
-	unsigned available = slab_available(slab);
-	return available == 0 ? HK_BIN_NONE : (available - 1) * HK_BINS / slab_n_blocks(slab);
+	unsigned available = slab_available(slab), quarter = hk_class_info[slab->class_idx].quarter;
+	if (available == 0)
+		return HK_BIN_NONE;
+	return (available > quarter) + (available > 2 * quarter) + (available > 3 * quarter);
 }
 
 static void slab_unlist(struct hk_slabs *slabs, struct hk_slab *slab)
@@ -39,10 +41,10 @@ static void slab_unlist(struct hk_slabs *slabs, struct hk_slab *slab)
 	slab->bin = HK_BIN_NONE;
 }
 
-static void slab_list(struct hk_slabs *slabs, struct hk_slab *slab)
+static inline void slab_list(struct hk_slabs *slabs, struct hk_slab *slab)
 {
 	unsigned bin = slab_bin(slab);
-	if (bin == slab->bin)
+	if (HK_LIKELY(bin == slab->bin))
 		return;
 	slab_unlist(slabs, slab);
 	slab->bin = (uint8_t)bin;
@@ -53,21 +55,6 @@ static void slab_list(struct hk_slabs *slabs, struct hk_slab *slab)
 	if (slab->next != NULL)
 		slab->next->prev = slab;
 	slabs->bins[bin] = slab;
-}
-
-enum hk_misuse hk_slab_locate(const void *pointer, struct hk_place *ret_place)
-{
-	struct hk_slab *slab = hk_slab_of(pointer);
-	const struct hk_class_info *info = &hk_class_info[slab->class_idx];
-	uint64_t offset = (uint64_t)((const char *)pointer - slab->base);
-	uint32_t index = (uint32_t)((offset * info->reciprocal) >> 32);
-	ret_place->slab = slab;
-	ret_place->index = index;
-	if (HK_UNLIKELY((uint64_t)index * info->block_bytes != offset))
-		return HK_MISUSE_INTERIOR;
-	if (HK_UNLIKELY(index >= info->n_blocks))
-		return HK_MISUSE_FOREIGN;
-	return HK_MISUSE_NONE;
 }
 
 /* ---- pages: touched and holes -------------------------------------------------------------------------- */
@@ -213,7 +200,7 @@ unsigned hk_slabs_take(struct hk_slabs *slabs, void **out, unsigned want)
 
 void hk_slabs_settle(struct hk_slabs *slabs, struct hk_slab *slab, struct hk_slab **ret_empty)
 {
-	if (slab->n_free != slab->top) {
+	if (HK_LIKELY(slab->n_free != slab->top)) {
 		slab_list(slabs, slab);
 		return;
 	}
@@ -232,12 +219,12 @@ void hk_slabs_settle(struct hk_slabs *slabs, struct hk_slab *slab, struct hk_sla
 }
 
 /* Set the gathered bits of one word; false where one of them was set already or never handed out. */
-static bool slab_commit(struct hk_slab *slab, unsigned word, uint64_t mask)
+static bool slab_commit(struct hk_slab *slab, unsigned word, uint64_t mask, unsigned n_bits)
 {
 	if (HK_UNLIKELY((slab->bitmap[word] & mask) != 0 || word * 64 + 63 - hk_clz64(mask) >= slab->top))
 		return false;
 	slab->bitmap[word] |= mask;
-	slab->n_free += hk_popcount64(mask);
+	slab->n_free += n_bits;
 	if (word < slab->low_word)
 		slab->low_word = (uint16_t)word;
 	slab_note_freed(slab, word, mask);
@@ -263,7 +250,7 @@ unsigned hk_slabs_give(struct hk_slabs *slabs, const struct hk_place *places, un
 				mask |= bit;
 				i++;
 			} while (i < count && places[i].slab == slab && places[i].index / 64 == word);
-			ok = slab_commit(slab, word, mask);
+			ok = slab_commit(slab, word, mask, i - from);
 			if (!ok)
 				i = from;
 		}

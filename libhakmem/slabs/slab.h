@@ -39,7 +39,18 @@ struct hk_slabs {
 enum hk_misuse { HK_MISUSE_NONE, HK_MISUSE_FOREIGN, HK_MISUSE_INTERIOR, HK_MISUSE_DOUBLE };
 
 /* Locate a pointer whose kind is a slab's.  Under no lock: the block is the caller's. */
-enum hk_misuse hk_slab_locate(const void *pointer, struct hk_place *ret_place);
+static inline enum hk_misuse hk_slab_locate(const void *pointer, const struct hk_class_info *info,
+					    struct hk_place *ret_place)
+{
+	struct hk_slab *slab = hk_slab_of(pointer);
+	uint64_t offset = (uint64_t)((const char *)pointer - slab->base);
+	uint32_t index = (uint32_t)((offset * info->reciprocal) >> 32);
+	ret_place->slab = slab;
+	ret_place->index = index;
+	if (HK_UNLIKELY((uint64_t)index * info->block_bytes != offset))
+		return HK_MISUSE_INTERIOR;
+	return HK_LIKELY(index < info->n_blocks) ? HK_MISUSE_NONE : HK_MISUSE_FOREIGN;
+}
 
 /* Under the lock: take up to `want` free blocks, ascending within a slab, into `out`; returns how many. */
 unsigned hk_slabs_take(struct hk_slabs *slabs, void **out, unsigned want);
