@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One connection of a process that runs on libhakmem.
+ *
+ * Why: everything known about a process, and all that its descriptors may do, stands in one place.
+ *
+ * How: identity is taken from the socket when it is accepted, never from a frame.  HELLO brings the stats
+ * segment, which is checked (sealed, plain shared memory, the right size) and from then on only read with
+ * pread.  Every figure from it is a stranger's hint.
+ *
+ * Invariants: at most one FLUSH and one SURVEY are outstanding, at most one FLUSH is queued.
+ */
+#ifndef HAKMEMD_CLIENT_H
+#define HAKMEMD_CLIENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include "hakmemd/loop.h"
+#include "hakmemd/policy.h"
+#include "hakmemd/proc.h"
+#include "protocol/stats.h"
+#include "protocol/wire.h"
+
+#define CLIENT_WHY_MAX 112
+
+struct daemon;
+struct domain;
+
+enum client_state {
+	CLIENT_NEW,   /* connected, HELLO not yet seen */
+	CLIENT_READY, /* registered */
+};
+
+/* A flush that was asked for: outstanding or queued. */
+struct client_flush {
+	uint64_t ticket;       /* names it towards whoever waits; 0 = none here */
+	uint32_t seq;          /* on the wire */
+	uint32_t level;
+	enum hkp_reason reason;
+	uint64_t target_bytes;
+	uint64_t sent_nsec;
+	struct proc_memory before;
+	char why[CLIENT_WHY_MAX]; /* for the log */
+};
+
+/* The latest flush that ended. */
+struct client_last {
+	uint64_t when_nsec; /* 0 = there was none */
+	enum hkp_reason reason;
+	uint32_t level;
+	uint64_t actual_bytes;
+};
+
+struct client {
+	struct policy_client policy; /* first: client_of_policy() */
+	struct daemon *daemon;
+	uint64_t id;
+	size_t index;              /* in the registry */
+	enum client_state state;
+	int fd;
+	int pidfd;                 /* -1 = not to be had */
+	int stats_fd;              /* -1 until HELLO */
+	pid_t pid;                 /* 0 = in a pid namespace that we cannot see */
+	uid_t uid;
+	char comm[PROC_COMM_MAX];
+	struct loop_io *io;
+	struct domain *domain;     /* NULL until HELLO */
+	uint32_t library_version;
+	uint64_t connected_nsec;
+	uint32_t next_seq;
+	struct client_flush current;
+	struct client_flush queued;
+	uint32_t survey_seq;       /* 0 = none outstanding */
+	uint64_t survey_for;       /* id of the control connection that waits for it */
+	unsigned n_timeouts;       /* in a row */
+	unsigned n_unsolicited;    /* frames that answered nothing, since the last that did */
+	uint64_t n_flushes;        /* that the daemon asked for and that were answered */
+	uint64_t actual_bytes;     /* that these gave back */
+	struct client_last last;
+	TAILQ_ENTRY(client) waiting; /* in the controller's list while current is outstanding, oldest first */
+};
+
+static inline struct client *client_of_policy(struct policy_client *policy)
+{
+	return (struct client *)policy;
+}
+
+/* A frame as received; `fd` is the caller's to close, -1 = none came along. */
+struct client_frame {
+	struct hkp_frame frame;
+	int fd;
+};
+
+/* Take over an accepted socket, which is closed on failure too. */
+int client_new(struct daemon *daemon, int fd, struct client **ret_client);
+void client_free(struct client *client);
+
+/* Receive one frame: 1, or 0 when there is none now, or a negative errno when the peer is to be dropped:
+ * -ECONNRESET it has gone, -EBADMSG and -EPROTONOSUPPORT as hkp_decode(), -ETOOMANYREFS descriptors astray. */
+int client_receive(struct client *client, struct client_frame *ret_frame);
+
+/* Send a frame, with a descriptor unless `fd` is -1.  0, -EAGAIN when the peer does not read, or worse. */
+int client_send(struct client *client, const struct hkp_frame *frame, int fd);
+
+/* Is `fd` a stats segment that cannot hurt?  0, or a negative errno with the reason in *ret_why. */
+int client_check_stats(int fd, const char **ret_why);
+
+/* Read the first `size` bytes of the segment; what it does not hold reads as 0.  0 or a negative errno. */
+int client_read_stats(const struct client *client, struct hkp_stats *ret_stats, size_t size);
+
+/* True while the process that connected still lives, as far as a pidfd can tell. */
+bool client_alive(const struct client *client);
+
+#endif

@@ -1,0 +1,482 @@
+/* SPDX-License-Identifier: MIT */
+/* The controller: see controller.h. */
+#include <config.h>
+
+#include "hakmemd/controller.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "hakmemd/daemon.h"
+#include "hakmemd/proc.h"
+#include "hakmemd/util.h"
+
+#define CONTROLLER_SLOW_NSEC   (5 * NSEC_PER_SEC)    /* steps with nothing raised and prompt triggers */
+#define CONTROLLER_FAST_NSEC   (100 * NSEC_PER_MSEC) /* never faster */
+#define CONTROLLER_WAKE_NSEC   NSEC_PER_MSEC         /* gathers events that come together */
+#define CONTROLLER_HELLO_NSEC  (5 * NSEC_PER_SEC)    /* a connection without HELLO is dropped */
+#define CONTROLLER_LOGGED_DOMAINS 128                /* changes of level beyond these go without a line */
+#define CONTROLLER_BOARD_STEPS 4                     /* a level on the board outlives so many missed steps */
+
+/* ---- signals and views ---- */
+
+static void controller_read_pressure(struct controller *controller, struct domain *domain, uint64_t now)
+{
+	struct daemon *daemon = controller->daemon;
+	char path[CGROUP_PATH_MAX + CGROUP_ROOT_MAX + 32];
+	struct psi_totals totals;
+
+	domain->policy.sampled = false;
+	/* A little early counts as in time: steps do not fall on the dot. */
+	if (domain->read_nsec && now - domain->read_nsec < daemon->config.poll_nsec * 9 / 10 &&
+		!domain->policy.triggered)
+		return;
+	registry_pressure_path(&daemon->registry, domain, path, sizeof path);
+	domain->read_nsec = now;
+	if (psi_read(path, &totals) < 0)
+		return;
+	domain->policy.sampled = true;
+	domain->policy.some_usec = totals.some_usec;
+	domain->policy.full_usec = totals.full_usec;
+}
+
+static void controller_read_domain(struct controller *controller, struct domain *domain, uint64_t now)
+{
+	const char *root = controller->daemon->registry.cgroup_root;
+	struct proc_host host;
+
+	if (domain->policy.host && !domain->n_users)
+		return;
+	controller_read_pressure(controller, domain, now);
+	if (domain->policy.host) {
+		domain->policy.headroom = -1;
+		if (proc_host(controller->daemon->config.proc_root, &host) < 0)
+			return;
+		if (host.total_bytes)
+			domain->policy.headroom = (double)host.available_bytes / (double)host.total_bytes;
+		domain->policy.n_reclaims = host.n_reclaims;
+		return;
+	}
+	domain->policy.headroom = cgroup_headroom(root, domain->path);
+	domain->policy.n_ooms = cgroup_ooms(root, domain->path);
+}
+
+/* What a client says it could give, but no more than the kernel says it holds. */
+static void controller_view(struct controller *controller, struct client *client, bool raised)
+{
+	const struct policy_config *config = &controller->daemon->config.policy;
+	struct policy_client *view = &client->policy;
+	struct proc_memory memory;
+	struct hkp_stats stats;
+
+	view->omit = client->state != CLIENT_READY;
+	view->has_cpu = false;
+	view->busy_level = client->queued.ticket ? (int)client->queued.level
+		: client->current.ticket         ? (int)client->current.level
+						 : -1;
+	if (view->omit || client_read_stats(client, &stats, offsetof(struct hkp_stats, classes)) < 0)
+		return;
+	view->activity_nsec = stats.activity_nsec;
+	view->changes = stats.superslabs_made + stats.mid_bytes + stats.large_bytes;
+	view->releasable_bytes = stats.releasable_bytes;
+	if (!policy_wants_cpu(config, view) && !(raised && view->releasable_bytes >= config->floor_bytes))
+		return;
+	if (proc_memory(client->pid, &memory) >= 0)
+		view->releasable_bytes = util_min(view->releasable_bytes, memory.private_bytes);
+	view->has_cpu = proc_cpu_nsec(client->pid, &view->cpu_nsec) >= 0;
+}
+
+static bool controller_gather(struct controller *controller, uint64_t now)
+{
+	struct registry *registry = &controller->daemon->registry;
+	bool raised = false;
+
+	for (size_t i = 0; i < registry->n_domains; i++) {
+		struct domain *domain = domain_of_policy(registry->domains[i]);
+
+		controller_read_domain(controller, domain, now);
+		raised |= domain->policy.level != HKP_CALM || domain->policy.triggered ||
+			domain->hot_until_nsec > now || !domain->trigger.prompt;
+	}
+	for (size_t i = 0; i < registry->n_clients; i++)
+		controller_view(controller, registry->clients[i], raised);
+	return raised;
+}
+
+/* ---- flushes ---- */
+
+static void controller_set_deadline(struct controller *controller, uint64_t now)
+{
+	struct client *first = TAILQ_FIRST(&controller->waiting);
+	uint64_t due;
+
+	if (!first) {
+		loop_timer_stop(controller->deadline);
+		return;
+	}
+	due = first->current.sent_nsec + controller->daemon->config.timeout_nsec;
+	loop_timer_set(controller->deadline, due > now ? due - now : CONTROLLER_WAKE_NSEC);
+}
+
+static void controller_send(struct controller *controller, struct client *client)
+{
+	struct client_flush *flush = &client->current;
+	struct hkp_frame frame = {.header = {.type = HKP_FLUSH}};
+	int r;
+
+	flush->seq = client->next_seq++;
+	flush->sent_nsec = util_now_nsec();
+	if (proc_memory(client->pid, &flush->before) < 0)
+		flush->before = (struct proc_memory){0};
+	frame.header.seq = flush->seq;
+	frame.flush.level = flush->level;
+	frame.flush.reason = flush->reason;
+	frame.flush.target_bytes = flush->target_bytes;
+	/* The client stops in time to say so. */
+	frame.flush.deadline_msec = (uint32_t)(controller->daemon->config.timeout_nsec * 3 / 4 / NSEC_PER_MSEC);
+	TAILQ_INSERT_TAIL(&controller->waiting, client, waiting);
+	r = client_send(client, &frame, -1);
+	if (r < 0) /* it does not read, or is going: the time-out or the hang-up tells */
+		log_debug("FLUSH to pid %d: %s", client->pid, strerror(-r));
+	if (TAILQ_FIRST(&controller->waiting) == client)
+		controller_set_deadline(controller, flush->sent_nsec);
+}
+
+uint64_t controller_flush(struct controller *controller, struct client *client, uint32_t level,
+	uint64_t target_bytes, enum hkp_reason reason, const char *why)
+{
+	struct client_flush flush = {.level = level, .reason = reason, .target_bytes = target_bytes};
+	struct client_flush *queued = &client->queued;
+
+	snprintf(flush.why, sizeof flush.why, "%s", why);
+	if (client->current.ticket && queued->ticket) {
+		queued->target_bytes = util_max(queued->target_bytes, target_bytes);
+		if (queued->level < level) {
+			queued->level = level;
+			queued->reason = reason;
+			memcpy(queued->why, flush.why, sizeof flush.why);
+		}
+		return queued->ticket;
+	}
+	flush.ticket = ++controller->next_ticket;
+	if (client->current.ticket)
+		*queued = flush;
+	else {
+		client->current = flush;
+		controller_send(controller, client);
+	}
+	return flush.ticket;
+}
+
+bool controller_survey(struct controller *controller, struct client *client, uint64_t for_connection)
+{
+	struct hkp_frame frame = {.header = {.type = HKP_SURVEY, .seq = client->next_seq}};
+
+	(void)controller;
+	if (client->state != CLIENT_READY || client->survey_seq || client_send(client, &frame, -1) < 0)
+		return false;
+	client->survey_seq = client->next_seq++;
+	client->survey_for = for_connection;
+	return true;
+}
+
+static void controller_log(struct client *client, const struct controller_report *report)
+{
+	const struct client_flush *flush = &client->current;
+	struct log_flush fields = {.pid = client->pid,
+		.comm = client->comm,
+		.level = report->level,
+		.reason = hkp_reason_name(flush->reason),
+		.claimed_bytes = report->claimed_bytes,
+		.actual_bytes = report->actual_bytes,
+		.usec = report->usec};
+	const char *status = report->error == -ETIMEDOUT ? "timeout"
+		: report->error == -ESRCH                ? "gone"
+							 : hkp_status_name(report->status);
+
+	log_flush(&fields,
+		"flush pid=%d comm=%s level=%" PRIu32 " reason=%s (%s) claimed_bytes=%" PRIu64
+		" returned_bytes=%" PRIu64 " usec=%" PRIu64 " status=%s",
+		client->pid, client->comm, report->level, fields.reason, flush->why, report->claimed_bytes,
+		report->actual_bytes, report->usec, status);
+}
+
+static void controller_count(struct controller *controller, struct client *client,
+	const struct controller_report *report, uint64_t now)
+{
+	struct policy_outcome outcome = {
+		report->level, report->claimed_bytes, report->actual_bytes, report->usec};
+	enum hkp_reason reason = client->current.reason;
+
+	client->n_timeouts = 0;
+	client->n_flushes++;
+	client->actual_bytes += report->actual_bytes;
+	client->last = (struct client_last){now, reason, report->level, report->actual_bytes};
+	controller->totals.n_flushes[reason]++;
+	controller->totals.claimed_bytes += report->claimed_bytes;
+	controller->totals.actual_bytes += report->actual_bytes;
+	controller->totals.usec += report->usec;
+	policy_result(&controller->daemon->config.policy, now, &client->policy, &outcome);
+}
+
+static void controller_finish(
+	struct controller *controller, struct client *client, const struct controller_report *report)
+{
+	uint64_t now = util_now_nsec(), ticket = client->current.ticket;
+
+	controller_log(client, report);
+	if (!report->error)
+		controller_count(controller, client, report, now);
+	else if (report->error == -ETIMEDOUT) {
+		controller->totals.n_timeouts++;
+		policy_timeout(&controller->daemon->config.policy, now, &client->policy, client->current.level,
+			++client->n_timeouts);
+	}
+	TAILQ_REMOVE(&controller->waiting, client, waiting);
+	client->current = client->queued;
+	client->queued.ticket = 0;
+	if (client->current.ticket && report->error != -ESRCH)
+		controller_send(controller, client);
+	controller_set_deadline(controller, now);
+	ctl_flush_done(&controller->daemon->ctl, ticket, client, report);
+}
+
+static void controller_deadline(void *data)
+{
+	struct controller *controller = data;
+	uint64_t now = util_now_nsec(), timeout = controller->daemon->config.timeout_nsec;
+	struct client *client;
+
+	while ((client = TAILQ_FIRST(&controller->waiting)) && now - client->current.sent_nsec >= timeout) {
+		struct controller_report report = {.error = -ETIMEDOUT,
+			.level = client->current.level,
+			.usec = (now - client->current.sent_nsec) / NSEC_PER_USEC,
+			.before = client->current.before};
+
+		controller_finish(controller, client, &report);
+	}
+	controller_set_deadline(controller, now);
+}
+
+bool controller_result(struct controller *controller, struct client *client, const struct hkp_frame *frame)
+{
+	const struct hkp_result *result = &frame->result;
+	struct client_flush *flush = &client->current;
+	struct controller_report report = {0};
+
+	if (client->survey_seq && frame->header.seq == client->survey_seq) {
+		client->survey_seq = 0;
+		client->policy.rebase = true;
+		ctl_survey_done(&controller->daemon->ctl, client->survey_for);
+		return true;
+	}
+	if (!flush->ticket || frame->header.seq != flush->seq)
+		return false;
+	report.before = flush->before;
+	if (proc_memory(client->pid, &report.after) < 0)
+		report.after = report.before;
+	report.status = result->status <= HKP_STATUS_ERROR ? result->status : HKP_STATUS_ERROR;
+	report.level = util_min(result->level, POLICY_N_LEVELS - 1);
+	report.claimed_bytes = util_min(result->released_bytes, report.before.private_bytes);
+	if (report.before.private_bytes > report.after.private_bytes)
+		report.actual_bytes = report.before.private_bytes - report.after.private_bytes;
+	report.usec = util_min(result->usec, (util_now_nsec() - flush->sent_nsec) / NSEC_PER_USEC);
+	report.threads_swept = result->threads_swept;
+	report.threads_pending = result->threads_pending;
+	controller_finish(controller, client, &report);
+	return true;
+}
+
+void controller_gone(struct controller *controller, struct client *client)
+{
+	struct controller_report report = {.error = -ESRCH, .level = client->current.level};
+	uint64_t queued = client->queued.ticket;
+
+	if (client->survey_seq) {
+		client->survey_seq = 0;
+		ctl_survey_done(&controller->daemon->ctl, client->survey_for);
+	}
+	if (!client->current.ticket)
+		return;
+	controller_finish(controller, client, &report);
+	if (queued)
+		ctl_flush_done(&controller->daemon->ctl, queued, client, &report);
+}
+
+/* ---- advice ---- */
+
+static void controller_why(const struct policy_advice *advice, const struct config *config, uint64_t now,
+	char *ret_why, size_t size)
+{
+	const struct domain *domain = advice->domain ? domain_of_policy(advice->domain) : NULL;
+	const struct policy_stall *enter = &config->policy.enter[0];
+	int length;
+
+	if (!domain) {
+		snprintf(ret_why, size, "quiet %.1f s",
+			(double)(now - advice->client->idle_since_nsec) / (double)NSEC_PER_SEC);
+		return;
+	}
+	length = snprintf(ret_why, size, "%s some=%" PRIu64 "us/%" PRIu64 "ms", policy_level_name(domain->policy.level),
+		policy_stall_usec(&domain->policy, false, enter->window_usec), enter->window_usec / 1000);
+	if (domain->policy.headroom >= 0)
+		length += snprintf(ret_why + length, size - (size_t)length, " headroom=%.0f%%",
+			domain->policy.headroom * 100);
+	/* The end of a long path says more than its beginning. */
+	if (strlen(domain->path) + 4 > size - (size_t)length)
+		snprintf(ret_why + length, size - (size_t)length, " ..%s",
+			domain->path + strlen(domain->path) - (size - (size_t)length - 5));
+	else
+		snprintf(ret_why + length, size - (size_t)length, " %s", domain->path);
+}
+
+static void controller_observe(struct controller *controller, struct client *client,
+	const struct policy_advice *advice, const char *why, uint64_t now)
+{
+	struct policy_outcome outcome = {
+		advice->level, advice->client->releasable_bytes, advice->client->releasable_bytes, 1000};
+
+	log_info("would flush pid=%d comm=%s level=%u reason=%s (%s) releasable_bytes=%" PRIu64, client->pid,
+		client->comm, advice->level, hkp_reason_name(advice->reason), why, advice->client->releasable_bytes);
+	controller->totals.n_observed++;
+	policy_result(&controller->daemon->config.policy, now, &client->policy, &outcome);
+}
+
+static void controller_apply(struct controller *controller, const struct policy_advice *advice, uint64_t now)
+{
+	struct daemon *daemon = controller->daemon;
+	struct client *client = client_of_policy(advice->client);
+	char why[CLIENT_WHY_MAX];
+
+	controller_why(advice, &daemon->config, now, why, sizeof why);
+	policy_sent(&daemon->config.policy, now, advice->client, advice->level, advice->reason);
+	if (daemon->config.mode == CONFIG_MODE_OBSERVE)
+		controller_observe(controller, client, advice, why, now);
+	else
+		controller_flush(controller, client, advice->level, advice->target_bytes, advice->reason, why);
+}
+
+static void controller_publish(struct controller *controller, uint64_t interval_nsec, uint64_t now)
+{
+	struct daemon *daemon = controller->daemon;
+	struct registry *registry = &daemon->registry;
+	bool silent = controller->paused || daemon->config.mode == CONFIG_MODE_OBSERVE, raised = false;
+	struct hkp_board levels = {0};
+
+	for (size_t i = 0; i < registry->n_domains && !silent; i++) {
+		struct domain *domain = domain_of_policy(registry->domains[i]);
+		uint64_t expiry = now + CONTROLLER_BOARD_STEPS * interval_nsec;
+
+		if (domain->policy.level == HKP_CALM)
+			continue;
+		raised = true;
+		if (domain->policy.host) {
+			levels.level = domain->policy.level;
+			levels.expiry_nsec = expiry;
+		} else if (levels.n_slots < HKP_BOARD_SLOTS)
+			levels.slots[levels.n_slots++] = (struct hkp_board_slot){
+				.domain = domain->id, .level = domain->policy.level, .expiry_nsec = expiry};
+	}
+	if (raised || controller->board_raised)
+		board_publish(&daemon->board, &levels);
+	controller->board_raised = raised;
+}
+
+static void controller_log_levels(struct controller *controller, const enum hkp_pressure *before, size_t n)
+{
+	const struct registry *registry = &controller->daemon->registry;
+	const struct policy_stall *enter = &controller->daemon->config.policy.enter[0];
+
+	for (size_t i = 0; i < n; i++) {
+		const struct domain *domain = domain_of_policy(registry->domains[i]);
+
+		if (domain->policy.level == before[i])
+			continue;
+		log_info("pressure of %s: %s -> %s (some %" PRIu64 " us in %" PRIu64 " ms, headroom %.0f %%)",
+			domain->path, policy_level_name(before[i]), policy_level_name(domain->policy.level),
+			policy_stall_usec(&domain->policy, false, enter->window_usec), enter->window_usec / 1000,
+			domain->policy.headroom < 0 ? 100 : domain->policy.headroom * 100);
+		if (domain->policy.host)
+			notify_status("pressure %s, %zu processes", policy_level_name(domain->policy.level),
+				registry->n_ready);
+	}
+}
+
+static void controller_drop_silent(struct controller *controller, uint64_t now)
+{
+	struct registry *registry = &controller->daemon->registry;
+
+	for (size_t i = registry->n_clients; i-- > 0;) {
+		struct client *client = registry->clients[i];
+
+		if (client->state == CLIENT_NEW && now - client->connected_nsec > CONTROLLER_HELLO_NSEC)
+			server_drop(&controller->daemon->server, client, "did not say HELLO");
+	}
+}
+
+/* ---- the step ---- */
+
+static uint64_t controller_interval(const struct controller *controller, bool raised)
+{
+	const struct config *config = &controller->daemon->config;
+	uint64_t interval = CONTROLLER_SLOW_NSEC;
+
+	if (config->policy.idle_nsec)
+		interval = util_min(interval, util_max(CONTROLLER_FAST_NSEC, config->policy.idle_nsec / 6));
+	return raised ? util_min(interval, config->poll_nsec) : interval;
+}
+
+static void controller_step(void *data)
+{
+	struct controller *controller = data;
+	struct daemon *daemon = controller->daemon;
+	struct registry *registry = &daemon->registry;
+	enum hkp_pressure before[CONTROLLER_LOGGED_DOMAINS];
+	uint64_t now = util_now_nsec(), interval;
+	size_t n_advice, n_before;
+	bool raised;
+
+	controller->totals.n_steps++;
+	controller_drop_silent(controller, now);
+	registry_check_some(registry);
+	raised = controller_gather(controller, now);
+	n_before = util_min(registry->n_domains, ARRAY_SIZE(before));
+	for (size_t i = 0; i < n_before; i++)
+		before[i] = registry->domains[i]->level;
+	n_advice = policy_step(&daemon->config.policy, now, controller->paused, registry->domains,
+		registry->n_domains, registry->views, registry->n_clients, registry->advice, registry->capacity);
+	controller_log_levels(controller, before, n_before);
+	for (size_t i = 0; i < n_advice; i++)
+		controller_apply(controller, &registry->advice[i], now);
+	interval = controller_interval(controller, raised);
+	controller_publish(controller, interval, now);
+	controller->ticking = registry->n_clients > 0;
+	if (controller->ticking)
+		loop_timer_set(controller->tick, interval);
+}
+
+void controller_wake(struct controller *controller)
+{
+	controller->ticking = true;
+	loop_timer_set(controller->tick, CONTROLLER_WAKE_NSEC);
+}
+
+int controller_init(struct controller *controller, struct daemon *daemon)
+{
+	int r;
+
+	*controller = (struct controller){.daemon = daemon};
+	TAILQ_INIT(&controller->waiting);
+	r = loop_timer_new(daemon->loop, controller_step, controller, &controller->tick);
+	if (r >= 0)
+		r = loop_timer_new(daemon->loop, controller_deadline, controller, &controller->deadline);
+	return r;
+}
+
+void controller_deinit(struct controller *controller)
+{
+	loop_timer_free(controller->tick);
+	loop_timer_free(controller->deadline);
+	controller->tick = controller->deadline = NULL;
+}
