@@ -1,5 +1,24 @@
 # SPDX-License-Identifier: MIT
-LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
+# How tests are run, by the end of their names; each folder says which it has.  All print TAP.
+#   (none)     a unit test, linked against the parts it tests
+#   *.preload  a program that runs on the preloaded library
+#   *.bats     a bats file, which preloads where it means to
+TEST_EXTENSIONS = .preload .bats
+tap_driver = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
+
+LOG_DRIVER = $(tap_driver)
+
+PRELOAD_LOG_DRIVER = $(tap_driver)
+PRELOAD_LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/with-hakmem
+
+BATS_LOG_DRIVER = $(tap_driver)
+BATS_LOG_COMPILER = env BATS='$(BATS)' $(SHELL) $(top_srcdir)/tests/run-bats
+
 AM_TESTS_ENVIRONMENT = CMOCKA_MESSAGE_OUTPUT=TAP; export CMOCKA_MESSAGE_OUTPUT;
 
+EXTRA_DIST += tests/layers tests/manual tests/run-bats tests/with-hakmem
+
 include tests/control/local.mk
+include tests/api/local.mk
+include tests/misuse/local.mk
+include tests/programs/local.mk

@@ -3,7 +3,6 @@
 control_test_sources = \
 	tests/control/harness.c \
 	tests/control/harness.h \
-	tests/control/stub_wire.c \
 	tests/control/stubs.c \
 	libhakmem/front/identity.c \
 	libhakmem/policy/board.c \
@@ -19,10 +18,12 @@ control_test_cppflags = $(AM_CPPFLAGS)
 
 tests_control_test_life_SOURCES = tests/control/test-life.c $(control_test_sources)
 tests_control_test_life_CPPFLAGS = $(control_test_cppflags)
-tests_control_test_life_LDADD = -lpthread
+tests_control_test_life_LDADD = protocol/libprotocol.la -lpthread
 
 tests_control_test_link_SOURCES = tests/control/test-link.c $(control_test_sources)
 tests_control_test_link_CPPFLAGS = $(control_test_cppflags)
+tests_control_test_link_LDADD = protocol/libprotocol.la
 
 tests_control_test_watch_SOURCES = tests/control/test-watch.c $(control_test_sources)
 tests_control_test_watch_CPPFLAGS = $(control_test_cppflags)
+tests_control_test_watch_LDADD = protocol/libprotocol.la

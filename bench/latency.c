@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: MIT
+/*
+ * latency: how long single calls take under a steady mixed load: the tail, not the mean.
+ *
+ * Each call of malloc and free is timed by itself, and so is nothing at all, every time: what the control shows is the
+ * timer and the machine (interrupts, other processes), and only what goes beyond it is the allocator's.
+ * Blocks: 80 % of 16 to 128 bytes, 15 % to 1 KiB, 5 % to 32 KiB, in 20,000 slots replaced at random.
+ * Histograms have 32 steps to each doubling: 3 % of error at most.
+ */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#if defined(__x86_64__)
+#include <x86intrin.h>
+#endif
+
+#include "bench/worker.h"
+
+#define N_SLOTS 20000
+#define N_CALLS 3000000
+#define N_WARM_UP 300000
+#define MAX_THREADS 8
+#define STEP_BITS 5
+#define N_BUCKETS (64 << STEP_BITS)
+
+/* One thread's; merged after it has ended. */
+struct histogram {
+	uint64_t counts[N_BUCKETS];
+	uint64_t total;
+	uint64_t max;
+};
+
+enum what { NOTHING, MALLOC, FREE, N_WHATS };
+
+struct load {
+	struct histogram histograms[N_WHATS];
+	void *slots[N_SLOTS];
+	uint64_t random;
+};
+
+static struct load loads[MAX_THREADS];
+
+/* Ordered after what came before and before what follows, as far as the machine allows at little cost. */
+static inline uint64_t ticks(void)
+{
+#if defined(__x86_64__)
+	unsigned int cpu;
+	uint64_t now = __rdtscp(&cpu);
+
+	_mm_lfence();
+	return now;
+#else
+	return worker_nsec();
+#endif
+}
+
+/* Ticks in a nanosecond, by a stretch of both clocks. */
+static double ticks_per_nsec(void)
+{
+	uint64_t nsec = worker_nsec(), begin = ticks(), passed;
+
+	while ((passed = worker_nsec() - nsec) < 50000000)
+		;
+	return (double)(ticks() - begin) / (double)passed;
+}
+
+static unsigned int bucket(uint64_t value)
+{
+	unsigned int shift;
+
+	if (value < 2u << STEP_BITS)
+		return (unsigned int)value;
+	shift = 63 - (unsigned int)__builtin_clzll(value) - STEP_BITS;
+	return (shift << STEP_BITS) + (unsigned int)(value >> shift);
+}
+
+/* The largest value that falls into a bucket. */
+static uint64_t bucket_top(unsigned int index)
+{
+	unsigned int shift = index >> STEP_BITS;
+
+	if (shift < 2)
+		return index;
+	shift--;
+	return ((uint64_t)(index - (shift << STEP_BITS)) + 1) * ((uint64_t)1 << shift) - 1;
+}
+
+static inline void record(struct histogram *histogram, uint64_t value)
+{
+	histogram->counts[bucket(value)]++;
+	histogram->total++;
+	if (value > histogram->max)
+		histogram->max = value;
+}
+
+static size_t random_size(uint64_t *random)
+{
+	uint64_t percent = worker_below(random, 100);
+
+	if (percent < 80)
+		return 16 + worker_below(random, 113);
+	if (percent < 95)
+		return 128 + worker_below(random, 897);
+	return 1024 + worker_below(random, 31 * 1024 + 1);
+}
+
+static void replace(struct load *load, uint64_t ret_ticks[N_WHATS])
+{
+	void **slot = &load->slots[worker_below(&load->random, N_SLOTS)];
+	size_t size = random_size(&load->random);
+	uint64_t t0, t1, t2, t3;
+	void *p;
+
+	t0 = ticks();
+	t1 = ticks();
+	free(*slot);
+	t2 = ticks();
+	p = worker_keep(malloc(size));
+	t3 = ticks();
+	*(volatile char *)p = 1;
+	*slot = p;
+	ret_ticks[NOTHING] = t1 - t0;
+	ret_ticks[FREE] = t2 - t1;
+	ret_ticks[MALLOC] = t3 - t2;
+}
+
+static void *thread(void *arg)
+{
+	struct load *load = arg;
+	uint64_t taken[N_WHATS];
+	unsigned int i, what;
+
+	memset(load->histograms, 0, sizeof(load->histograms)); /* resident before the first call */
+	for (i = 0; i < N_SLOTS; i++)
+		load->slots[i] = malloc(random_size(&load->random));
+	for (i = 0; i < N_WARM_UP; i++)
+		replace(load, taken);
+	for (i = 0; i < N_CALLS; i++) {
+		replace(load, taken);
+		for (what = 0; what < N_WHATS; what++)
+			record(&load->histograms[what], taken[what]);
+	}
+	return NULL;
+}
+
+static void merge(struct histogram *into, const struct histogram *from)
+{
+	unsigned int i;
+
+	for (i = 0; i < N_BUCKETS; i++)
+		into->counts[i] += from->counts[i];
+	into->total += from->total;
+	into->max = from->max > into->max ? from->max : into->max;
+}
+
+static double percentile(const struct histogram *histogram, double part)
+{
+	uint64_t wanted = (uint64_t)((double)histogram->total * part), seen = 0;
+	unsigned int i;
+
+	for (i = 0; i < N_BUCKETS; i++) {
+		seen += histogram->counts[i];
+		if (seen > wanted)
+			break;
+	}
+	return (double)bucket_top(i);
+}
+
+static void report(const char *name, const struct histogram *histogram, double per_nsec)
+{
+	worker_report(percentile(histogram, 0.5) / per_nsec, "%s_p50", name);
+	worker_report(percentile(histogram, 0.99) / per_nsec, "%s_p99", name);
+	worker_report(percentile(histogram, 0.9999) / per_nsec, "%s_p9999", name);
+	worker_report((double)histogram->max / per_nsec, "%s_max", name);
+}
+
+static void run_latency(int argc, char **argv)
+{
+	static const char *const names[] = { "noop", "malloc", "free" };
+	unsigned int n = (unsigned int)worker_number(argc, argv, 0, 1), i, what;
+	pthread_t threads[MAX_THREADS];
+	double per_nsec = ticks_per_nsec();
+
+	if (n < 1 || n > MAX_THREADS)
+		worker_fail("latency: 1 to %d threads", MAX_THREADS);
+	for (i = 0; i < n; i++)
+		loads[i].random = i + 1;
+	for (i = 1; i < n; i++)
+		if (pthread_create(&threads[i], NULL, thread, &loads[i]) != 0)
+			worker_fail("no thread");
+	thread(&loads[0]);
+	for (i = 1; i < n; i++)
+		pthread_join(threads[i], NULL);
+	for (i = 1; i < n; i++)
+		for (what = 0; what < N_WHATS; what++)
+			merge(&loads[0].histograms[what], &loads[i].histograms[what]);
+	for (what = 0; what < N_WHATS; what++)
+		report(names[what], &loads[0].histograms[what], per_nsec);
+}
+
+const struct worker_bench worker_latency[] = {
+	{ "latency", "N-THREADS", run_latency },
+	{ NULL, NULL, NULL },
+};

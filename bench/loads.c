@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: MIT
+/*
+ * loads: memory of mixed sizes: at the peak, after it, and once asked for back.
+ *
+ * Every byte of every block is written.  mixed: 8 to 1,024 bytes, uniform.  realistic: 80 % of 16 to 128 bytes, 15 % to
+ * 1 KiB, 5 % to 32 KiB.  phantom: 16 bytes, of which each 1,000th stays: what do the others' pages cost?
+ * churn: a population whose size shifts from phase to phase, then shrinks to a tenth.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/worker.h"
+
+static size_t mixed_size(uint64_t *random)
+{
+	return 8 + worker_below(random, 1017);
+}
+
+static size_t realistic_size(uint64_t *random)
+{
+	uint64_t percent = worker_below(random, 100);
+
+	if (percent < 80)
+		return 16 + worker_below(random, 113);
+	if (percent < 95)
+		return 128 + worker_below(random, 897);
+	return 1024 + worker_below(random, 31 * 1024 + 1);
+}
+
+static size_t phantom_size(uint64_t *random)
+{
+	(void)random;
+	return 16;
+}
+
+struct load {
+	const char *name;
+	size_t (*size)(uint64_t *random);
+	size_t n;
+	size_t keep_each; /* 0: all are freed */
+};
+
+static const struct load loads[] = {
+	{ "mixed", mixed_size, 1000000, 0 },
+	{ "realistic", realistic_size, 500000, 0 },
+	{ "phantom", phantom_size, 2000000, 1000 },
+};
+
+static void report_memory(const char *when, double start)
+{
+	double rss = worker_rss_mib();
+
+	worker_report(rss, "%s", when);
+	worker_report(rss - start, "%s_above", when);
+}
+
+static size_t fill(const struct load *load, void **pointers)
+{
+	uint64_t random = 1, begin = worker_nsec();
+	size_t i, requested = 0;
+
+	for (i = 0; i < load->n; i++) {
+		size_t size = load->size(&random);
+
+		pointers[i] = malloc(size);
+		memset(pointers[i], 1, size);
+		requested += size;
+	}
+	worker_report((double)(worker_nsec() - begin) / (double)load->n, "alloc_ns");
+	return requested;
+}
+
+static void drain(const struct load *load, void **pointers)
+{
+	uint64_t begin = worker_nsec();
+	size_t i;
+
+	for (i = 0; i < load->n; i++)
+		if (!load->keep_each || i % load->keep_each)
+			free(pointers[i]);
+	worker_report((double)(worker_nsec() - begin) / (double)load->n, "free_ns");
+}
+
+static void run(const struct load *load)
+{
+	double start = worker_rss_mib(), floor;
+	size_t n_bytes = load->n * sizeof(void *);
+	void **pointers = worker_array(n_bytes);
+	uint64_t begin;
+
+	worker_report(start, "start");
+	floor = (double)(fill(load, pointers) + n_bytes) / MIB;
+	report_memory("peak", start);
+	worker_report(floor, "floor");
+	worker_report((worker_rss_mib() - start) / floor, "ratio");
+	drain(load, pointers);
+	report_memory("freed", start);
+	begin = worker_nsec();
+	worker_release();
+	worker_report((double)(worker_nsec() - begin) / 1e6, "flush_ms");
+	report_memory("flushed", start);
+}
+
+static void run_load(int argc, char **argv)
+{
+	size_t i;
+
+	for (i = 0; argc > 0 && i < sizeof(loads) / sizeof(loads[0]); i++) {
+		if (strcmp(loads[i].name, argv[0]) == 0) {
+			run(&loads[i]);
+			return;
+		}
+	}
+	worker_fail("load: mixed, realistic or phantom");
+}
+
+#define N_SLOTS 300000
+#define N_PHASES 20
+#define N_CLASSES 8 /* 16 to 2,048 bytes */
+
+struct slot {
+	void *p;
+	size_t size;
+};
+
+static size_t churn_size(unsigned int phase, uint64_t *random)
+{
+	size_t top = (size_t)16 << phase % N_CLASSES;
+
+	if (worker_below(random, 1000) == 0)
+		return 4 * KIB + worker_below(random, 60 * KIB);
+	return top / 2 + 1 + worker_below(random, top / 2);
+}
+
+/* Replaces about two thirds of the slots, some of them twice. */
+static void churn_phase(struct slot *slots, unsigned int phase, uint64_t *random)
+{
+	size_t i;
+
+	for (i = 0; i < N_SLOTS; i++) {
+		struct slot *slot = &slots[worker_below(random, N_SLOTS)];
+
+		free(slot->p);
+		slot->size = churn_size(phase, random);
+		slot->p = malloc(slot->size);
+		memset(slot->p, 1, slot->size);
+	}
+}
+
+static double live_mib(const struct slot *slots)
+{
+	size_t i, live = 0;
+
+	for (i = 0; i < N_SLOTS; i++)
+		live += slots[i].size;
+	return (double)live / MIB;
+}
+
+static void run_churn(int argc, char **argv)
+{
+	struct slot *slots = worker_array(N_SLOTS * sizeof(*slots));
+	double max_live = 0;
+	uint64_t random = 99, begin = worker_nsec();
+	unsigned int phase;
+	size_t i;
+
+	(void)argc;
+	(void)argv;
+	for (phase = 0; phase < N_PHASES; phase++) {
+		double live;
+
+		churn_phase(slots, phase, &random);
+		live = live_mib(slots);
+		max_live = live > max_live ? live : max_live;
+	}
+	worker_report((double)(worker_nsec() - begin) / N_PHASES / N_SLOTS, "ns");
+	worker_report(max_live, "max_live");
+	worker_report(worker_peak_mib(), "max");
+	worker_report(live_mib(slots), "live");
+	worker_report(worker_rss_mib(), "end");
+	for (i = 0; i < N_SLOTS; i++) {
+		if (worker_below(&random, 10) == 0)
+			continue;
+		free(slots[i].p);
+		slots[i].size = 0;
+	}
+	worker_report(live_mib(slots), "kept");
+	worker_report(worker_rss_mib(), "freed");
+	worker_release();
+	worker_report(worker_rss_mib(), "flushed");
+}
+
+const struct worker_bench worker_loads[] = {
+	{ "load", "mixed|realistic|phantom", run_load },
+	{ "churn", "", run_churn },
+	{ NULL, NULL, NULL },
+};
