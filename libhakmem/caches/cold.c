@@ -113,7 +113,8 @@ static void cold_locate(unsigned class_idx, void *const *blocks, unsigned count,
 {
 	const struct hk_class_info *info = &hk_class_info[class_idx];
 	for (unsigned i = 0; i < count; i++) {
-		enum hk_misuse what = HK_MISUSE_FOREIGN;
+		/* It was of this class when it was freed; if it is not now, its first copy went home before. */
+		enum hk_misuse what = HK_MISUSE_DOUBLE;
 		if (HK_LIKELY(hk_pagemap_kind(blocks[i]) == HK_KIND_SLAB + class_idx))
 			what = hk_slab_locate(blocks[i], info, &places[i]);
 		if (HK_UNLIKELY(what != HK_MISUSE_NONE))

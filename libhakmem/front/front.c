@@ -107,6 +107,19 @@ void *hk_memalign(size_t alignment, size_t bytes)
 
 /* ---- free ---------------------------------------------------------------------------------------------- */
 
+/* A pointer that is no live block: what was it? */
+static HK_COLD enum hk_misuse front_diagnose(const void *pointer)
+{
+	unsigned kind = hk_pagemap_kind(pointer);
+	if (kind != HK_KIND_NONE || hk_large_contains(pointer))
+		return HK_MISUSE_INTERIOR;
+	if (hk_pagemap_leaf((uintptr_t)pointer) == NULL || hk_pagemap_region(pointer) == NULL)
+		return HK_MISUSE_FOREIGN;
+	/* in a SuperSlab, in a slice without a slab: inside a mid block, or freed before */
+	const struct hk_slab *run = hk_slab_of(pointer);
+	return run->state == HK_SLAB_MID ? HK_MISUSE_INTERIOR : HK_MISUSE_DOUBLE;
+}
+
 void hk_free_rest(void *pointer)
 {
 	unsigned kind = hk_pagemap_kind(pointer);
@@ -115,7 +128,7 @@ void hk_free_rest(void *pointer)
 	if (HK_LIKELY(kind - HK_KIND_SLAB < HK_CLASSES))
 		hk_thread_give(kind - HK_KIND_SLAB, pointer);
 	else if (kind == HK_KIND_MID ? !hk_mid_free(pointer) : kind == HK_KIND_LARGE ? !hk_large_free(pointer) : true)
-		hk_misuse("free", pointer, kind >= HK_KIND_MID ? HK_MISUSE_INTERIOR : HK_MISUSE_FOREIGN);
+		hk_misuse("free", pointer, front_diagnose(pointer));
 	front_poke();
 }
 

@@ -174,6 +174,19 @@ bool hk_large_free(void *pointer)
 	return true;
 }
 
+bool hk_large_contains(const void *pointer)
+{
+	uintptr_t region = (uintptr_t)pointer & ~(uintptr_t)(HK_SUPERSLAB_BYTES - 1);
+	for (; hk_pagemap_leaf(region) != NULL; region -= HK_SUPERSLAB_BYTES) {
+		const struct hk_large *large = hk_pagemap_region((void *)region);
+		if (large == NULL)
+			continue;
+		return hk_pagemap_kind((void *)region) == HK_KIND_LARGE &&
+		       (uintptr_t)pointer < (uintptr_t)large->base + large->bytes;
+	}
+	return false;
+}
+
 size_t hk_large_usable(const void *pointer)
 {
 	return large_of(pointer)->bytes;

@@ -231,6 +231,14 @@ static bool slab_commit(struct hk_slab *slab, unsigned word, uint64_t mask, unsi
 	return true;
 }
 
+/* Of the places from `i` on, the first whose block is free already: there is one. */
+static HK_COLD unsigned slab_find_free(const struct hk_slab *slab, const struct hk_place *places, unsigned i)
+{
+	while (places[i].index < slab->top && (slab->bitmap[places[i].index / 64] >> places[i].index % 64 & 1) == 0)
+		i++;
+	return i;
+}
+
 unsigned hk_slabs_give(struct hk_slabs *slabs, const struct hk_place *places, unsigned count,
 		       struct hk_slab **ret_empty)
 {
@@ -252,7 +260,7 @@ unsigned hk_slabs_give(struct hk_slabs *slabs, const struct hk_place *places, un
 			} while (i < count && places[i].slab == slab && places[i].index / 64 == word);
 			ok = slab_commit(slab, word, mask, i - from);
 			if (!ok)
-				i = from;
+				i = slab_find_free(slab, places, from);
 		}
 		slabs->n_free += slab->n_free - before;
 		hk_slabs_settle(slabs, slab, ret_empty);

@@ -6,7 +6,7 @@
 # free.  A symbol too many may take the place of a program's own.
 
 family="malloc free calloc realloc reallocarray memalign posix_memalign aligned_alloc valloc pvalloc
-malloc_usable_size malloc_trim mallinfo2 malloc_stats malloc_info free_sized free_aligned_sized"
+malloc_usable_size malloc_trim mallinfo mallinfo2 malloc_stats malloc_info free_sized free_aligned_sized"
 
 # Interposed so that the control thread, which libc does not know, is stopped before credentials or namespaces change.
 identity="setuid setgid seteuid setegid setreuid setregid setresuid setresgid setgroups initgroups unshare setns"
