@@ -2,13 +2,13 @@
 /*
  * $MEMORY_PRESSURE_WATCH and $MEMORY_PRESSURE_WRITE.
  *
- * Why: see watch.h.  The protocol is systemd's (https://systemd.io/MEMORY_PRESSURE/): WATCH is the absolute path
- * of a PSI file, a FIFO or a listening AF_UNIX stream socket, or /dev/null for "do not watch"; WRITE is base64
- * of what to write there after opening (for a PSI file: the trigger, with its trailing NUL).
+ * Why: see watch.h.  The protocol is systemd's (https://systemd.io/MEMORY_PRESSURE/): WATCH is the absolute
+ * path of a PSI file, a FIFO or a listening AF_UNIX stream socket, or /dev/null for "do not watch"; WRITE is
+ * base64 of what to write there after opening (for a PSI file: the trigger, with its trailing NUL).
  *
- * How: both are copied in the constructor, as the program may change its environment.  A PSI file is polled for
- * POLLPRI and never read; from the others whatever arrives is one event and is discarded.  A file counts as a
- * PSI file only on procfs or cgroup2: anything else would be written to by mistake.
+ * How: both are copied in the constructor, as the program may change its environment.  A PSI file is polled
+ * for POLLPRI and never read; from the others whatever arrives is one event and is discarded.  A file counts
+ * as a PSI file only on procfs or cgroup2: anything else would be written to by mistake.
  *
  * Locking: none; written by the constructor, then constant.
  */
@@ -123,7 +123,8 @@ static int watch_open_socket(void)
 static int watch_open_file(const struct stat *st)
 {
 	int access = watch_write_length > 0 ? O_RDWR : O_RDONLY;
-	int fd = (int)hk_sys4(SYS_openat, AT_FDCWD, watch_path, access | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0);
+	int fd =
+	        (int)hk_sys4(SYS_openat, AT_FDCWD, watch_path, access | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0);
 	struct statfs fs = {0};
 	struct stat now = {0};
 	bool good;

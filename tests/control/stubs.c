@@ -32,8 +32,12 @@ size_t hk_flush_run(unsigned level, size_t target_bytes, uint64_t budget_usec, s
 	if (msec)
 		hk_sys2(SYS_nanosleep, &ts, NULL);
 	if (report)
-		*report = (struct hak_report){.released_bytes = 4096, .usec = 7, .first_usec = 3, .threads_swept = 2,
-					      .threads_pending = 1, .status = HAK_PARTIAL};
+		*report = (struct hak_report){.released_bytes = 4096,
+		                              .usec = 7,
+		                              .first_usec = 3,
+		                              .threads_swept = 2,
+		                              .threads_pending = 1,
+		                              .status = HAK_PARTIAL};
 	core.flushes++;
 	return 4096;
 }
@@ -47,9 +51,10 @@ void hk_decay_run(uint64_t now, uint64_t *ret_next_nsec)
 
 int hk_stats_publish(int memfd)
 {
-	struct hkp_stats head = {.magic = HKP_STATS_MAGIC, .version = HKP_STATS_VERSION, .size = HKP_STATS_BYTES};
+	struct hkp_stats head = {
+	        .magic = HKP_STATS_MAGIC, .version = HKP_STATS_VERSION, .size = HKP_STATS_BYTES};
 	long place = hk_sys6(SYS_mmap, (long)stats_place, HKP_STATS_BYTES, PROT_READ | PROT_WRITE,
-			     MAP_SHARED | (stats_place ? MAP_FIXED : 0), memfd, 0);
+	                     MAP_SHARED | (stats_place ? MAP_FIXED : 0), memfd, 0);
 
 	if (place < 0 && place > -4096)
 		return (int)place;

@@ -184,15 +184,15 @@ static void test_bad_base64_is_refused(void)
 int main(void)
 {
 	static const struct test_case cases[] = {
-		{"a FIFO", test_fifo, false},
-		{"with a daemon, it decides", test_fifo_with_daemon, false},
-		{"a stream socket", test_socket, false},
-		{"a PSI file", test_psi, false},
-		{"a plain file is refused", test_plain_file_is_refused, false},
-		{"/dev/null is off", test_dev_null_is_off, false},
-		{"a relative path is refused", test_relative_path_is_refused, false},
-		{"a path with dots is refused", test_dotted_path_is_refused, false},
-		{"bad base64 is refused", test_bad_base64_is_refused, false},
+	        {"a FIFO", test_fifo, false},
+	        {"with a daemon, it decides", test_fifo_with_daemon, false},
+	        {"a stream socket", test_socket, false},
+	        {"a PSI file", test_psi, false},
+	        {"a plain file is refused", test_plain_file_is_refused, false},
+	        {"/dev/null is off", test_dev_null_is_off, false},
+	        {"a relative path is refused", test_relative_path_is_refused, false},
+	        {"a path with dots is refused", test_dotted_path_is_refused, false},
+	        {"bad base64 is refused", test_bad_base64_is_refused, false},
 	};
 
 	return run_cases(cases, HK_COUNT(cases));
