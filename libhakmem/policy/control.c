@@ -57,8 +57,7 @@
 #define BLOCK_TLS_ABOVE (64u << 10)
 #define BLOCK_BYTES     (BLOCK_GUARD + BLOCK_STACK + BLOCK_TLS_BELOW + BLOCK_TLS_ABOVE)
 #if defined(__x86_64__)
-#define BLOCK_TLS_REACH                                                                                      \
-	(64u << 10) /* our mark may lie this far from TP; leaves as much for the rest of our TLS */
+#define BLOCK_TLS_REACH (64u << 10) /* our mark may lie this far from TP; as much is left for our other TLS */
 #else
 #define BLOCK_TLS_REACH (32u << 10) /* likewise; TLS lies above TP here */
 #endif
@@ -79,8 +78,7 @@ static _Atomic int control_tid;   /* written by the kernel in clone; 0 once seen
 static _Atomic int control_alive; /* 1 from before clone; the kernel clears it and wakes the futex */
 static _Atomic int control_holds; /* stops without their resume; > 0 keeps any thread from starting */
 static _Atomic bool control_stop_wanted;
-static _Atomic bool
-        control_dozing; /* sleeps without a timer; set by the thread, cleared by it or by a waker */
+static _Atomic bool control_dozing; /* sleeps without a timer; set by the thread, cleared by it or a waker */
 static _Atomic unsigned control_skips;       /* pokes to ignore before the next attempt to start */
 static _Atomic uint64_t control_start_nsec;  /* no thread starts before */
 static _Atomic uint64_t control_spawn_nsec;  /* when the latest one did */

@@ -50,6 +50,7 @@ struct core_log {
 	_Atomic uint64_t target_bytes;
 	_Atomic uint64_t budget_usec;
 	_Atomic unsigned flush_msec; /* how long a flush takes */
+	_Atomic unsigned tls_seen;      /* core_tls as the latest flush found it; it leaves 7 there */
 	_Atomic unsigned surveys;
 	_Atomic unsigned publishes;
 	_Atomic unsigned unpublishes;
@@ -57,6 +58,7 @@ struct core_log {
 	_Atomic uint64_t decay_next_nsec; /* what hk_decay_run answers */
 };
 extern struct core_log core;
+extern HK_TLS unsigned core_tls;
 
 /* ---- watching the process ---- */
 

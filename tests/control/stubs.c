@@ -14,6 +14,8 @@
 struct hk_options hk_options;
 struct core_log core = {.decay_next_nsec = UINT64_MAX};
 
+HK_TLS unsigned core_tls;
+
 static void *stats_place;
 
 void hk_log_set_foreign(int tid)
@@ -26,6 +28,8 @@ size_t hk_flush_run(unsigned level, size_t target_bytes, uint64_t budget_usec, s
 	const unsigned msec = core.flush_msec;
 	const struct timespec ts = {msec / 1000, (long)(msec % 1000) * 1000000};
 
+	core.tls_seen = core_tls;
+	core_tls = 7;
 	core.level = level;
 	core.target_bytes = target_bytes;
 	core.budget_usec = budget_usec;

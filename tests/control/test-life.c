@@ -129,6 +129,33 @@ static void test_no_descriptor_is_visible(void)
 	CHECK(!fd_points_at(getpid(), "signalfd"));
 }
 
+/* Code of the library that reads a thread-local variable there finds its own, and zero. */
+static void check_tls(int listener)
+{
+	struct hkp_result result;
+	int fd = fake_register(listener);
+
+	core.tls_seen = 1000;
+	CHECK(fake_flush(fd, 1, 1, &result));
+	CHECK(core.tls_seen == 0 && core_tls == 42);
+	CHECK(fake_flush(fd, 1, 2, &result));
+	CHECK(core.tls_seen == 7 && core_tls == 42);
+	close(fd);
+}
+
+static void test_tls_of_its_own(void)
+{
+	int listener = fake_listen();
+
+	core_tls = 42;
+	start();
+	check_tls(listener);
+	CHECK(hk_control_stop());
+	hk_control_resume();
+	hk_control_poke();
+	check_tls(listener);
+}
+
 /* The write end of a pipe is not kept open by the thread, and a POSIX lock is not lost. */
 static void test_pipes_and_locks(void)
 {
@@ -615,13 +642,7 @@ static void test_mlockall(void)
 {
 	if (mlockall(MCL_CURRENT | MCL_FUTURE) != 0)
 		_exit(CASE_SKIP);
-	start_and_wait();
-	for (int i = 0; i < 5; i++) {
-		CHECK(hk_control_stop());
-		hk_control_resume();
-		hk_control_poke();
-		CHECK(wait_until(thread_is_there, 2000));
-	}
+	test_tls_of_its_own();
 }
 
 int main(void)
@@ -633,6 +654,7 @@ int main(void)
 	        {"no capabilities, all signals blocked, dumpable", test_is_harmless, false},
 	        {"signals reach the program", test_signals_reach_the_program, false},
 	        {"no descriptor is visible", test_no_descriptor_is_visible, false},
+	        {"thread-local variables of its own", test_tls_of_its_own, false},
 	        {"pipes end and locks stay", test_pipes_and_locks, false},
 	        {"stop and resume", test_stop_and_resume, false},
 	        {"restarts become rare", test_restarts_become_rare, false},
