@@ -5,9 +5,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -35,6 +37,15 @@ static void remove_runtime_dir(void)
 	rmdir(runtime_dir);
 }
 
+pid_t fork_program(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+	return pid;
+}
+
 static int run_case(const struct test_case *test)
 {
 	int status = 0;
@@ -47,7 +58,7 @@ static int run_case(const struct test_case *test)
 		return 1;
 	chmod(runtime_dir, 0755);
 	fflush(stdout);
-	pid = fork();
+	pid = fork_program();
 	if (pid == 0) {
 		hk_options.runtime_dir = runtime_dir;
 		hk_options.control = HK_CONTROL_THREAD; /* the harness may itself run under a filter */

@@ -39,6 +39,8 @@ struct test_case {
 /* Run each case in a child with a fresh runtime directory, print TAP.  Returns main's status. */
 int run_cases(const struct test_case *cases, size_t n);
 
+pid_t fork_program(void); /* fork; the child does not outlive the case, whatever becomes of it */
+
 extern char runtime_dir[64];
 const char *in_runtime_dir(const char *name); /* static buffer */
 

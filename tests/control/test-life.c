@@ -169,7 +169,7 @@ static void test_pipes_and_locks(void)
 	sleep_msec(20);
 	close(fds[1]);
 	CHECK(read(fds[0], &byte, 1) == 0);
-	pid = fork();
+	pid = fork_program();
 	if (pid == 0)
 		_exit(fcntl(file, F_SETLK, &lock) == 0 ? 1 : 0);
 	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
@@ -338,7 +338,7 @@ static void test_fork(void)
 	start();
 	fd = fake_register(listener);
 	hk_control_prefork();
-	pid = fork();
+	pid = fork_program();
 	if (pid == 0) {
 		hk_control_postfork_child();
 		CHECK(task_count() == 1 && core.unpublishes == 1);
@@ -364,7 +364,7 @@ static void test_fork_while_held(void)
 
 	start_and_wait();
 	CHECK(hk_control_stop());
-	pid = fork();
+	pid = fork_program();
 	if (pid == 0) {
 		hk_control_postfork_child();
 		hk_control_phase = HK_CONTROL_PHASE_STARTING;
@@ -423,7 +423,7 @@ static bool ends_soon(pid_t pid)
 
 static void test_pthread_exit_ends_the_process(void)
 {
-	pid_t pid = fork();
+	pid_t pid = fork_program();
 
 	if (pid == 0) {
 		start_and_wait();
@@ -436,7 +436,7 @@ static void test_exit_during_a_flush(void)
 {
 	struct hkp_frame flush = {.header = {.type = HKP_FLUSH, .seq = 1}};
 	int listener = fake_listen(), fd;
-	pid_t pid = fork();
+	pid_t pid = fork_program();
 
 	if (pid == 0) {
 		core.flush_msec = 15000;
@@ -502,7 +502,7 @@ static void test_the_whole_setuid_family(void)
 static void test_unshare(void)
 {
 	for (int i = 0; i < 50; i++) { /* a race with the kernel's unlinking would show now and then */
-		pid_t pid = fork();
+		pid_t pid = fork_program();
 
 		if (pid == 0) {
 			start();

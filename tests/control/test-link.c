@@ -428,7 +428,7 @@ static void test_program_closes_everything(void)
 	struct shared *shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	int listener = fake_listen(), fd, status;
 	struct hkp_result result;
-	pid_t pid = fork();
+	pid_t pid = fork_program();
 
 	if (pid == 0)
 		closing_program(shared);
