@@ -21,7 +21,7 @@ enum hk_control_phase {
 	HK_CONTROL_PHASE_RUNNING,
 };
 
-extern _Atomic int hk_control_phase; /* enum hk_control_phase */
+extern _Atomic int hk_control_phase __attribute__((visibility("hidden"))); /* read without a GOT load */
 
 /* How long the thread waits; constant outside tests. */
 struct hk_control_timing {

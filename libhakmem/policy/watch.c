@@ -74,10 +74,10 @@ static bool watch_decode(const char *text)
 	return true;
 }
 
-/* Absolute, without "." and ".." parts, short enough, and not the one that means "off". */
+/* Absolute, without "." and ".." parts, short enough.  What it is shows when it is opened. */
 static bool watch_path_valid(const char *path)
 {
-	if (path[0] != '/' || strlen(path) >= sizeof watch_path || strcmp(path, "/dev/null") == 0)
+	if (path[0] != '/' || strlen(path) >= sizeof watch_path)
 		return false;
 	for (const char *p = path; *p; p++)
 		if (p[0] == '/' && p[1] == '.' &&
@@ -147,6 +147,7 @@ static int watch_open_by_type(void)
 
 	if (!watch_path[0] || hk_sys4(SYS_newfstatat, AT_FDCWD, watch_path, &st, 0) != 0)
 		return -1;
+	/* Anything else, /dev/null above all, means: do not watch. */
 	watch_events = S_ISREG(st.st_mode) ? POLLPRI : POLLIN;
 	if (S_ISSOCK(st.st_mode))
 		return watch_open_socket();
