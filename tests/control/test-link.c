@@ -379,8 +379,11 @@ static void test_inline(void)
 
 static void test_inline_symlink(void)
 {
+	char plain[128];
+
 	copy_board(0444);
-	CHECK(rename(in_runtime_dir(HKP_BOARD_FILE), strdup(in_runtime_dir("plain"))) == 0);
+	snprintf(plain, sizeof plain, "%s/plain", runtime_dir);
+	CHECK(rename(in_runtime_dir(HKP_BOARD_FILE), plain) == 0);
 	CHECK(symlink("plain", in_runtime_dir(HKP_BOARD_FILE)) == 0);
 	hk_options.control = HK_CONTROL_INLINE;
 	start();
