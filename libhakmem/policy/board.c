@@ -9,8 +9,9 @@
  * regular file owned by root, by us, or by the owner of the directory.  Head and size are checked with pread
  * before anything is mapped.  Every value above calm holds only until its expiry.
  *
- * Invariants: once mapped, the address stays mapped for the life of the process, because readers take no lock.
- * A later board is mapped over the earlier one in one step (MAP_FIXED), so that a reader sees one or the other.
+ * Invariants: once mapped, the address stays mapped for the life of the process, because readers take no
+ * lock. A later board is mapped over the earlier one in one step (MAP_FIXED), so that a reader sees one or
+ * the other.
  *
  * Locking: board_mapped is written by one thread at a time (see board.h) and read by all.
  */
@@ -30,7 +31,8 @@
 
 #define BOARD_PATH_MAX 512 /* longer runtime directories do not fit a socket address either */
 
-static _Atomic(const struct hkp_board *) board_mapped; /* NULL until there is one; release, partner of board_get */
+static _Atomic(const struct hkp_board *)
+        board_mapped; /* NULL until there is one; release, partner of board_get */
 
 static const struct hkp_board *board_get(void)
 {
@@ -49,7 +51,8 @@ static bool board_verify(int fd, struct stat *ret_stat)
 		return false;
 	if (hk_sys4(SYS_pread64, fd, &head, length, 0) != (long)length)
 		return false;
-	return head.magic == HKP_BOARD_MAGIC && head.version == HKP_BOARD_VERSION && head.size >= HKP_BOARD_BYTES;
+	return head.magic == HKP_BOARD_MAGIC && head.version == HKP_BOARD_VERSION &&
+	       head.size >= HKP_BOARD_BYTES;
 }
 
 static bool board_map(int fd)

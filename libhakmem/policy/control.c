@@ -2,28 +2,31 @@
 /*
  * The life of the control thread: start, stop, wake, fork.
  *
- * Why a thread at all: only the process itself can give its memory back, and its own threads may be asleep for
- * hours.  Why not a pthread: libc would take a single-threaded program for a multi-threaded one (locked stdio,
- * atomic reference counts), and a main that calls pthread_exit would never end.  So this is a raw clone that
- * libc does not know.  The price: it makes raw system calls only, and it needs a TLS block of its own, because
- * code of this library may read %fs-relative data (the stack protector's guard, initial-exec variables).
+ * Why a thread at all: only the process itself can give its memory back, and its own threads may be asleep
+ * for hours.  Why not a pthread: libc would take a single-threaded program for a multi-threaded one (locked
+ * stdio, atomic reference counts), and a main that calls pthread_exit would never end.  So this is a raw
+ * clone that libc does not know.  The price: it makes raw system calls only, and it needs a TLS block of its
+ * own, because code of this library may read %fs-relative data (the stack protector's guard, initial-exec
+ * variables).
  *
- * How it starts: lazily, from a slow path, by the one thread that moves the phase from NONE to STARTING; nobody
- * waits for it.  All signals are blocked around clone, so that the thread begins with all blocked and keeps them
- * so.  A vfork child shares our memory but is another process: it is known by its pid and never starts anything.
+ * How it starts: lazily, from a slow path, by the one thread that moves the phase from NONE to STARTING;
+ * nobody waits for it.  All signals are blocked around clone, so that the thread begins with all blocked and
+ * keeps them so.  A vfork child shares our memory but is another process: it is known by its pid and never
+ * starts anything.
  *
- * How it is woken and stopped: tgkill with a signal that is blocked there.  A blocked signal is never discarded
- * and stays pending for that very thread, where a signalfd sees it: no handler, no descriptor in the program's
- * table.
+ * How it is woken and stopped: tgkill with a signal that is blocked there.  A blocked signal is never
+ * discarded and stays pending for that very thread, where a signalfd sees it: no handler, no descriptor in
+ * the program's table.
  *
- * How its end is seen: it stores phase NONE, then the kernel clears control_alive, and a little later unlinks it
- * from the thread group.  Only the last makes unshare(CLONE_NEWUSER) work again; tgkill says -ESRCH from then on.
+ * How its end is seen: it stores phase NONE, then the kernel clears control_alive, and a little later unlinks
+ * it from the thread group.  Only the last makes unshare(CLONE_NEWUSER) work again; tgkill says -ESRCH from
+ * then on.
  *
  * Invariants:
  *  - phase RUNNING is stored by the thread, after control_tid was written by the kernel.
  *  - a block (stack and TLS) is used again only after the thread that used it is unlinked.
- *  - whoever sees control_holds > 0 between STARTING and clone steps back; stop raises it before it looks at the
- *    phase.  Both sides are sequentially consistent, so that one of them sees the other.
+ *  - whoever sees control_holds > 0 between STARTING and clone steps back; stop raises it before it looks at
+ * the phase.  Both sides are sequentially consistent, so that one of them sees the other.
  *
  * Locking: none; fields written outside the constructor are atomic, or belong to the winner of STARTING.
  */
@@ -54,28 +57,34 @@
 #define BLOCK_TLS_ABOVE (64u << 10)
 #define BLOCK_BYTES     (BLOCK_GUARD + BLOCK_STACK + BLOCK_TLS_BELOW + BLOCK_TLS_ABOVE)
 #if defined(__x86_64__)
-#define BLOCK_TLS_REACH (64u << 10) /* our mark may lie this far from TP; leaves as much for the rest of our TLS */
+#define BLOCK_TLS_REACH (64u << 10) /* our mark may lie this far from TP; as much is left for our other TLS */
 #else
 #define BLOCK_TLS_REACH (32u << 10) /* likewise; TLS lies above TP here */
 #endif
 
-#define STOP_WAIT_NSEC     6000000000ull /* longer than the longest flush the loop allows */
-#define UNLINK_WAIT_NSEC   200000000ull  /* from control_alive == 0 to unlinked: microseconds, unless traced */
-#define STOP_NAP_NSEC      20000
-#define START_SKIPS_SHIFT  20 /* after failures, at most 2^20 pokes go by before the next attempt */
+#define STOP_WAIT_NSEC    6000000000ull /* longer than the longest flush the loop allows */
+#define UNLINK_WAIT_NSEC  200000000ull  /* from control_alive == 0 to unlinked: microseconds, unless traced */
+#define STOP_NAP_NSEC     20000
+#define SHORT_LIFE_NSEC   10000000000ull
+#define RESTART_SHIFT     12u /* the longest pause is 4096 times the shortest */
+#define RESTART_SKIPS     16  /* pokes without a look at the clock in such a pause */
+#define START_SKIPS_SHIFT 20  /* after failures, at most 2^20 pokes go by before the next attempt */
 
 _Atomic int hk_control_phase = HK_CONTROL_PHASE_IDLE;
 
-static _Atomic int control_pid;    /* whom the phase speaks of; written by the constructor and fork children */
-static _Atomic int control_mode;   /* enum hk_control_mode */
-static _Atomic int control_tid;    /* written by the kernel in clone; 0 once seen unlinked */
-static _Atomic int control_alive;  /* 1 from before clone; the kernel clears it and wakes the futex */
-static _Atomic int control_holds;  /* stops without their resume; > 0 keeps any thread from starting */
+static _Atomic int control_pid;   /* whom the phase speaks of; written by the constructor and fork children */
+static _Atomic int control_mode;  /* enum hk_control_mode */
+static _Atomic int control_tid;   /* written by the kernel in clone; 0 once seen unlinked */
+static _Atomic int control_alive; /* 1 from before clone; the kernel clears it and wakes the futex */
+static _Atomic int control_holds; /* stops without their resume; > 0 keeps any thread from starting */
 static _Atomic bool control_stop_wanted;
-static _Atomic bool control_dozing; /* sleeps without a timer; set by the thread, cleared by it or by a waker */
-static _Atomic unsigned control_skips; /* pokes to ignore before the next attempt to start */
-static unsigned control_failures;      /* by the winner of STARTING */
-static char *control_block;            /* likewise; kept for the next thread */
+static _Atomic bool control_dozing; /* sleeps without a timer; set by the thread, cleared by it or a waker */
+static _Atomic unsigned control_skips;       /* pokes to ignore before the next attempt to start */
+static _Atomic uint64_t control_start_nsec;  /* no thread starts before */
+static _Atomic uint64_t control_spawn_nsec;  /* when the latest one did */
+static _Atomic unsigned control_short_lives; /* threads in a row that were stopped soon after they started */
+static unsigned control_failures;            /* by the winner of STARTING */
+static char *control_block;                  /* likewise; kept for the next thread */
 
 /* Where this module's TLS lies relative to the thread pointer.  Never written. */
 static HK_TLS char control_tls_mark;
@@ -123,7 +132,8 @@ void hk_control_wake(void)
 {
 	/* What the caller did must be visible before we look whether the thread has already looked. */
 	atomic_thread_fence(memory_order_seq_cst);
-	if (atomic_load_explicit(&control_dozing, memory_order_relaxed) && atomic_exchange(&control_dozing, false))
+	if (atomic_load_explicit(&control_dozing, memory_order_relaxed) &&
+	    atomic_exchange(&control_dozing, false))
 		control_signal(atomic_load(&control_tid));
 }
 
@@ -166,9 +176,9 @@ static char *control_tls_make(char *block)
 #if defined(__x86_64__)
 	uintptr_t *words = (uintptr_t *)(void *)tp;
 
-	words[0] = (uintptr_t)tp;                        /* %fs:0, the thread pointer itself */
-	words[2] = (uintptr_t)tp;                        /* %fs:0x10, libc's "self" */
-	__asm__("mov %%fs:0x28, %0" : "=r"(words[5]));   /* the stack protector's value */
+	words[0] = (uintptr_t)tp;                      /* %fs:0, the thread pointer itself */
+	words[2] = (uintptr_t)tp;                      /* %fs:0x10, libc's "self" */
+	__asm__("mov %%fs:0x28, %0" : "=r"(words[5])); /* the stack protector's value */
 #endif
 	return tp;
 }
@@ -202,15 +212,16 @@ static long control_clone(unsigned long flags, char *stack_top, char *tp, void (
 	register void (*r9)(void) __asm__("r9") = entry;
 
 	__asm__ volatile("syscall\n\t"
-			 "test %%rax, %%rax\n\t"
-			 "jnz 1f\n\t"
-			 "xor %%ebp, %%ebp\n\t" /* the outermost frame */
-			 "call *%%r9\n\t"
-			 "ud2\n"
-			 "1:"
-			 : "=a"(ret)
-			 : "0"((long)SYS_clone), "D"(flags), "S"(stack_top), "d"(&control_tid), "r"(r10), "r"(r8), "r"(r9)
-			 : "rcx", "r11", "memory", "cc");
+	                 "test %%rax, %%rax\n\t"
+	                 "jnz 1f\n\t"
+	                 "xor %%ebp, %%ebp\n\t" /* the outermost frame */
+	                 "call *%%r9\n\t"
+	                 "ud2\n"
+	                 "1:"
+	                 : "=a"(ret)
+	                 : "0"((long)SYS_clone), "D"(flags), "S"(stack_top), "d"(&control_tid), "r"(r10),
+	                   "r"(r8), "r"(r9)
+	                 : "rcx", "r11", "memory", "cc");
 	return ret;
 #else
 	register long x8 __asm__("x8") = SYS_clone;
@@ -222,15 +233,15 @@ static long control_clone(unsigned long flags, char *stack_top, char *tp, void (
 	register void (*x5)(void) __asm__("x5") = entry;
 
 	__asm__ volatile("svc #0\n\t"
-			 "cbnz x0, 1f\n\t"
-			 "mov x29, xzr\n\t"
-			 "mov x30, xzr\n\t"
-			 "blr x5\n\t"
-			 "brk #1\n"
-			 "1:"
-			 : "+r"(x0)
-			 : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
-			 : "memory", "cc");
+	                 "cbnz x0, 1f\n\t"
+	                 "mov x29, xzr\n\t"
+	                 "mov x30, xzr\n\t"
+	                 "blr x5\n\t"
+	                 "brk #1\n"
+	                 "1:"
+	                 : "+r"(x0)
+	                 : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
+	                 : "memory", "cc");
 	return x0;
 #endif
 }
@@ -249,15 +260,17 @@ static bool control_seccomp_filtered(void)
 
 static bool control_spawn(void)
 {
-	const unsigned long flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM |
-				    CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
+	const unsigned long flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
+	                            CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
 	char *block = control_block_get();
 
 	if (!block)
 		return false;
 	atomic_store(&control_stop_wanted, false);
+	atomic_store(&control_spawn_nsec, control_now());
 	atomic_store(&control_alive, 1);
-	if (control_clone(flags, block + BLOCK_GUARD + BLOCK_STACK, control_tls_make(block), control_entry) > 0)
+	if (control_clone(flags, block + BLOCK_GUARD + BLOCK_STACK, control_tls_make(block), control_entry) >
+	    0)
 		return true;
 	atomic_store(&control_alive, 0);
 	return false;
@@ -279,11 +292,15 @@ static int control_start_won(void)
 	if (atomic_load(&control_holds) > 0 || !control_unlinked(tid))
 		return HK_CONTROL_PHASE_NONE;
 	atomic_compare_exchange_strong(&control_tid, &tid, 0);
+	if (control_now() < atomic_load(&control_start_nsec)) {
+		atomic_store(&control_skips, RESTART_SKIPS);
+		return HK_CONTROL_PHASE_NONE;
+	}
 	if (control_spawn()) {
 		control_failures = 0;
 		return HK_CONTROL_PHASE_RUNNING;
 	}
-	/* No room for a thread (RLIMIT_NPROC, pids.max, memory): leave the next slow paths alone for a while. */
+	/* No room for a thread (RLIMIT_NPROC, pids.max, memory): leave the next slow paths alone. */
 	if (control_failures < START_SKIPS_SHIFT)
 		control_failures++;
 	atomic_store(&control_skips, 1u << control_failures);
@@ -349,7 +366,8 @@ static bool control_wait_gone(void)
 				atomic_compare_exchange_strong(&control_tid, &tid, 0);
 				return true;
 			}
-			/* It has ended.  If its number is somebody else's by now, this would wait for a stranger. */
+			/* It has ended.  If its number is somebody else's by now, this would wait for a
+			 * stranger. */
 			if (deadline > now + UNLINK_WAIT_NSEC)
 				deadline = now + UNLINK_WAIT_NSEC;
 		}
@@ -358,14 +376,36 @@ static bool control_wait_gone(void)
 	return false;
 }
 
+/*
+ * A server that changes its uid for every request must not make and end a thread each time: the sooner a
+ * thread was stopped after its start, and the oftener in a row, the longer until the next.
+ */
+static void control_pause_restart(void)
+{
+	uint64_t now = control_now();
+	uint64_t pause = (uint64_t)hk_control_timing.restart_msec * 1000000u;
+	unsigned lives = 0;
+
+	if (now - atomic_load(&control_spawn_nsec) < SHORT_LIFE_NSEC)
+		lives = HK_MIN(atomic_load(&control_short_lives) + 1, RESTART_SHIFT);
+	atomic_store(&control_short_lives, lives);
+	atomic_store(&control_start_nsec, now + (lives > 0 ? pause << lives : 0));
+}
+
 bool hk_control_stop(void)
 {
+	bool ran, gone;
+
 	if (atomic_load(&hk_control_phase) == HK_CONTROL_PHASE_IDLE && atomic_load(&control_tid) == 0)
 		return true;
 	if (!control_is_own_process())
 		return true;
 	atomic_fetch_add(&control_holds, 1);
-	return control_wait_gone();
+	ran = atomic_load(&hk_control_phase) != HK_CONTROL_PHASE_NONE;
+	gone = control_wait_gone();
+	if (ran)
+		control_pause_restart();
+	return gone;
 }
 
 void hk_control_resume(void)
@@ -416,6 +456,7 @@ void hk_control_postfork_child(void)
 	atomic_store(&control_alive, 0);
 	atomic_store(&control_holds, 0);
 	atomic_store(&control_dozing, false);
+	atomic_store(&control_start_nsec, 0);
 	hk_log_set_foreign(0);
 	hk_stats_unpublish();
 	if (atomic_load(&hk_control_phase) != HK_CONTROL_PHASE_IDLE)

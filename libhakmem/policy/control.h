@@ -15,18 +15,19 @@
 
 /* NONE -> STARTING (one winner) -> RUNNING (stored by the thread itself) -> NONE (likewise, as it ends). */
 enum hk_control_phase {
-	HK_CONTROL_PHASE_IDLE, /* nothing to do for poke: before init, mode off, or inline and the board was looked for */
+	HK_CONTROL_PHASE_IDLE, /* nothing for poke to do: before init, off, or inline and past its look at the board */
 	HK_CONTROL_PHASE_NONE, /* no thread; the next poke starts one */
 	HK_CONTROL_PHASE_STARTING,
 	HK_CONTROL_PHASE_RUNNING,
 };
 
-extern _Atomic int hk_control_phase; /* enum hk_control_phase */
+extern _Atomic int hk_control_phase __attribute__((visibility("hidden"))); /* read without a GOT load */
 
 /* How long the thread waits; constant outside tests. */
 struct hk_control_timing {
-	uint32_t backoff_min_msec; /* between the first and the second attempt to connect; doubles from there */
+	uint32_t backoff_min_msec; /* from the first to the second attempt to connect; doubles from there */
 	uint32_t backoff_max_msec;
+	uint32_t restart_msec;     /* from a stop to the next start; doubles while threads are stopped soon */
 	uint32_t watch_pause_msec; /* between two flushes that $MEMORY_PRESSURE_WATCH asked for */
 };
 extern struct hk_control_timing hk_control_timing;
@@ -38,7 +39,8 @@ void hk_control_init(void);
 void hk_control_start(void);
 static inline void hk_control_poke(void)
 {
-	if (HK_UNLIKELY(atomic_load_explicit(&hk_control_phase, memory_order_relaxed) == HK_CONTROL_PHASE_NONE))
+	if (HK_UNLIKELY(atomic_load_explicit(&hk_control_phase, memory_order_relaxed) ==
+	                HK_CONTROL_PHASE_NONE))
 		hk_control_start();
 }
 
@@ -69,7 +71,7 @@ bool hk_control_stop_wanted(void);
 /* The thread says that it will sleep without a timer (wake then signals it), or that it will not. */
 void hk_control_doze(bool dozing);
 
-/* The signal that wakes it. It is always blocked there, stays pending for that thread, and is read with signalfd. */
+/* The signal that wakes it: always blocked there, so that it stays pending until a signalfd reads it. */
 #define HK_CONTROL_SIGNAL 33
 
 #endif

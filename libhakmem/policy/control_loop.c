@@ -4,17 +4,17 @@
  *
  * Why: see control.c.  This file is the client's half of protocol/wire.h.
  *
- * How: one thread, one poll.  First it gets a descriptor table of its own, so that a program that closes all its
- * descriptors does not close ours and ours never take a number the program relies on; then it gives its
- * capabilities up.  From there it sleeps in ppoll on the signalfd (wake, stop), on the connection once there is
- * one, and on the pressure source that the service manager named.  It wakes by itself only to try to connect,
- * with exponential back-off, and to let reserves decay.
+ * How: one thread, one poll.  First it gets a descriptor table of its own, so that a program that closes all
+ * its descriptors does not close ours and ours never take a number the program relies on; then it gives its
+ * capabilities up.  From there it sleeps in ppoll on the signalfd (wake, stop), on the connection once there
+ * is one, and on the pressure source that the service manager named.  It wakes by itself only to try to
+ * connect, with exponential back-off, and to let reserves decay.
  *
  * Invariants:
  *  - raw system calls only; nothing here allocates, and of libc only memcpy, memset and strlen are called.
  *  - nothing here blocks but ppoll and hk_flush_run, which keeps to its time budget: a stop is never late.
- *  - the peer is untrusted until its credentials were looked at, and what it sends is always checked: whatever is
- *    malformed ends the connection, and no descriptor that comes along stays open.
+ *  - the peer is untrusted until its credentials were looked at, and what it sends is always checked:
+ * whatever is malformed ends the connection, and no descriptor that comes along stays open.
  *
  * Locking: none; the state is on the thread's stack, except loop_not_before_nsec, which outlives it.
  */
@@ -55,16 +55,17 @@
 #define NSEC_PER_SEC  1000000000ull
 #define NEVER         UINT64_MAX
 
-#define LOOP_FDS_MAX         8    /* received with one frame; more set MSG_CTRUNC and are dropped by the kernel */
-#define LOOP_FLUSH_MSEC      1000 /* time of a FLUSH that sets none */
-#define LOOP_FLUSH_MAX_MSEC  5000 /* setuid may have to wait for it; the daemon can ask again */
-#define LOOP_STAY_AWAY_MAX   3600 /* seconds; no daemon may send us away for good by mistake */
-#define LOOP_WATCH_LEVEL     HAK_LEVEL_PAGES /* the service manager knows one degree of pressure only */
+#define LOOP_FDS_MAX        8 /* received with one frame; more set MSG_CTRUNC and are dropped by the kernel */
+#define LOOP_FLUSH_MSEC     1000            /* time of a FLUSH that sets none */
+#define LOOP_FLUSH_MAX_MSEC 5000            /* setuid may have to wait for it; the daemon can ask again */
+#define LOOP_STAY_AWAY_MAX  3600            /* seconds; no daemon may send us away for good by mistake */
+#define LOOP_WATCH_LEVEL    HAK_LEVEL_PAGES /* the service manager knows one degree of pressure only */
 
 struct hk_control_timing hk_control_timing = {
-	.backoff_min_msec = 1000,
-	.backoff_max_msec = 60000,
-	.watch_pause_msec = 2000, /* a trigger without privileges fires once per 2 s at most */
+        .backoff_min_msec = 1000,
+        .backoff_max_msec = 60000,
+        .restart_msec = 10,
+        .watch_pause_msec = 2000, /* a trigger without privileges fires once per 2 s at most */
 };
 
 struct loop {
@@ -111,12 +112,13 @@ static uint32_t loop_random(struct loop *loop)
 
 static void loop_seed(struct loop *loop)
 {
-	if (hk_sys3(SYS_getrandom, &loop->random, sizeof loop->random, 1 /* GRND_NONBLOCK */) != sizeof loop->random)
+	if (hk_sys3(SYS_getrandom, &loop->random, sizeof loop->random, 1 /* GRND_NONBLOCK */) !=
+	    sizeof loop->random)
 		loop->random = (uint32_t)loop_now();
 	loop->random |= 1;
 }
 
-/* Half of the delay is fixed and half random, so that the clients of a dead daemon do not come back as one. */
+/* Half of the delay is fixed, half random: the clients of a dead daemon must not come back as one. */
 static void loop_back_off(struct loop *loop)
 {
 	const struct hk_control_timing *timing = &hk_control_timing;
@@ -137,7 +139,7 @@ static void loop_disconnect(struct loop *loop)
 
 /* ---- sending ---- */
 
-/* Send one frame, with `fd` along unless it is -1.  Never waits: a daemon that does not read is a dead one. */
+/* Send one frame, with `fd` along unless it is -1.  Never waits: a daemon that does not read is dead. */
 static bool loop_send(const struct loop *loop, const struct hkp_frame *frame, int fd)
 {
 	unsigned char buffer[HKP_FRAME_MAX];
@@ -165,8 +167,8 @@ static bool loop_send(const struct loop *loop, const struct hkp_frame *frame, in
 /* ---- connecting ---- */
 
 /*
- * The stats segment, once per thread: its descriptor lives in this thread's table.  Sealed only after the core
- * has its own writable mapping; nobody else gets one from then on.
+ * The stats segment, once per thread: its descriptor lives in this thread's table.  Sealed only after the
+ * core has its own writable mapping; nobody else gets one from then on.
  */
 static bool loop_publish(struct loop *loop)
 {
@@ -226,7 +228,7 @@ static bool loop_hello(struct loop *loop)
 	struct hkp_frame frame = {.header.type = HKP_HELLO};
 
 	frame.hello.library_version =
-		HAKMEM_VERSION_MAJOR << 16 | HAKMEM_VERSION_MINOR << 8 | HAKMEM_VERSION_PATCH;
+	        HAKMEM_VERSION_MAJOR << 16 | HAKMEM_VERSION_MINOR << 8 | HAKMEM_VERSION_PATCH;
 	frame.hello.stats_bytes = HKP_STATS_BYTES;
 	return loop_send(loop, &frame, loop->stats_fd);
 }
@@ -240,7 +242,7 @@ static void loop_connect(struct loop *loop)
 		loop->connect_nsec = NEVER;
 		return;
 	}
-	/* Non-blocking: with a full backlog connect says EAGAIN instead of waiting for a daemon that hangs. */
+	/* Non-blocking: with a full backlog connect says EAGAIN, and does not wait for a daemon that hangs. */
 	fd = (int)hk_sys3(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	loop->socket_fd = fd < 0 ? -1 : fd;
 	loop->connect_nsec = NEVER;
@@ -275,7 +277,7 @@ static int loop_receive(struct loop *loop, struct received *ret)
 		struct cmsghdr header;
 	} control;
 	struct msghdr message = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+	        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
 	long n = hk_sys3(SYS_recvmsg, loop->socket_fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 
 	ret->n_fds = 0;
@@ -286,7 +288,8 @@ static int loop_receive(struct loop *loop, struct received *ret)
 	/* The kernel puts all descriptors of a record into one message; nothing else was asked for. */
 	if (message.msg_controllen >= CMSG_LEN(sizeof(int)) && control.header.cmsg_level == SOL_SOCKET &&
 	    control.header.cmsg_type == SCM_RIGHTS) {
-		ret->n_fds = HK_MIN((control.header.cmsg_len - CMSG_LEN(0)) / sizeof(int), (size_t)LOOP_FDS_MAX);
+		ret->n_fds =
+		        HK_MIN((control.header.cmsg_len - CMSG_LEN(0)) / sizeof(int), (size_t)LOOP_FDS_MAX);
 		memcpy(ret->fds, CMSG_DATA(&control.header), ret->n_fds * sizeof(int));
 	}
 	if (n == 0 || (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) ||
@@ -319,14 +322,14 @@ static bool loop_on_flush(struct loop *loop, const struct received *received)
 	msec = HK_MIN(msec, (uint64_t)LOOP_FLUSH_MAX_MSEC);
 	hk_flush_run(level, flush->target_bytes, msec * 1000, &report);
 	answer.result = (struct hkp_result){
-		.status = report.status == HAK_OK ? HKP_STATUS_OK : HKP_STATUS_PARTIAL,
-		.level = level,
-		.released_bytes = report.released_bytes,
-		.usec = report.usec,
-		.threads_swept = report.threads_swept,
-		.threads_pending = report.threads_pending,
-		.releasable_bytes = hk_stats_releasable(),
-		.first_usec = report.first_usec,
+	        .status = report.status == HAK_OK ? HKP_STATUS_OK : HKP_STATUS_PARTIAL,
+	        .level = level,
+	        .released_bytes = report.released_bytes,
+	        .usec = report.usec,
+	        .threads_swept = report.threads_swept,
+	        .threads_pending = report.threads_pending,
+	        .releasable_bytes = hk_stats_releasable(),
+	        .first_usec = report.first_usec,
 	};
 	return loop_send(loop, &answer, -1);
 }
@@ -360,10 +363,10 @@ static const struct {
 	uint8_t type;
 	bool (*handle)(struct loop *loop, const struct received *received);
 } loop_handlers[] = {
-	{HKP_BYE, loop_on_bye},
-	{HKP_WELCOME, loop_on_welcome},
-	{HKP_FLUSH, loop_on_flush},
-	{HKP_SURVEY, loop_on_survey},
+        {HKP_BYE, loop_on_bye},
+        {HKP_WELCOME, loop_on_welcome},
+        {HKP_FLUSH, loop_on_flush},
+        {HKP_SURVEY, loop_on_survey},
 };
 
 static bool loop_dispatch(struct loop *loop, const struct received *received)
@@ -435,9 +438,9 @@ static uint64_t loop_run_timers(struct loop *loop)
 static void loop_wait(struct loop *loop, uint64_t until_nsec)
 {
 	struct pollfd fds[] = {
-		{.fd = loop->signal_fd, .events = POLLIN},
-		{.fd = loop->socket_fd, .events = POLLIN},
-		{.fd = loop->watch_fd, .events = hk_watch_events()},
+	        {.fd = loop->signal_fd, .events = POLLIN},
+	        {.fd = loop->socket_fd, .events = POLLIN},
+	        {.fd = loop->watch_fd, .events = hk_watch_events()},
 	};
 	uint64_t now = loop_now();
 	/* At least a millisecond, so that no deadline in the past can make us spin. */

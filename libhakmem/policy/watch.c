@@ -2,13 +2,13 @@
 /*
  * $MEMORY_PRESSURE_WATCH and $MEMORY_PRESSURE_WRITE.
  *
- * Why: see watch.h.  The protocol is systemd's (https://systemd.io/MEMORY_PRESSURE/): WATCH is the absolute path
- * of a PSI file, a FIFO or a listening AF_UNIX stream socket, or /dev/null for "do not watch"; WRITE is base64
- * of what to write there after opening (for a PSI file: the trigger, with its trailing NUL).
+ * Why: see watch.h.  The protocol is systemd's (https://systemd.io/MEMORY_PRESSURE/): WATCH is the absolute
+ * path of a PSI file, a FIFO or a listening AF_UNIX stream socket, or /dev/null for "do not watch"; WRITE is
+ * base64 of what to write there after opening (for a PSI file: the trigger, with its trailing NUL).
  *
- * How: both are copied in the constructor, as the program may change its environment.  A PSI file is polled for
- * POLLPRI and never read; from the others whatever arrives is one event and is discarded.  A file counts as a
- * PSI file only on procfs or cgroup2: anything else would be written to by mistake.
+ * How: both are copied in the constructor, as the program may change its environment.  A PSI file is polled
+ * for POLLPRI and never read; from the others whatever arrives is one event and is discarded.  A file counts
+ * as a PSI file only on procfs or cgroup2: anything else would be written to by mistake.
  *
  * Locking: none; written by the constructor, then constant.
  */
@@ -74,10 +74,10 @@ static bool watch_decode(const char *text)
 	return true;
 }
 
-/* Absolute, without "." and ".." parts, short enough, and not the one that means "off". */
+/* Absolute, without "." and ".." parts, short enough.  What it is shows when it is opened. */
 static bool watch_path_valid(const char *path)
 {
-	if (path[0] != '/' || strlen(path) >= sizeof watch_path || strcmp(path, "/dev/null") == 0)
+	if (path[0] != '/' || strlen(path) >= sizeof watch_path)
 		return false;
 	for (const char *p = path; *p; p++)
 		if (p[0] == '/' && p[1] == '.' &&
@@ -123,7 +123,8 @@ static int watch_open_socket(void)
 static int watch_open_file(const struct stat *st)
 {
 	int access = watch_write_length > 0 ? O_RDWR : O_RDONLY;
-	int fd = (int)hk_sys4(SYS_openat, AT_FDCWD, watch_path, access | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0);
+	int fd =
+	        (int)hk_sys4(SYS_openat, AT_FDCWD, watch_path, access | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0);
 	struct statfs fs = {0};
 	struct stat now = {0};
 	bool good;
@@ -146,6 +147,7 @@ static int watch_open_by_type(void)
 
 	if (!watch_path[0] || hk_sys4(SYS_newfstatat, AT_FDCWD, watch_path, &st, 0) != 0)
 		return -1;
+	/* Anything else, /dev/null above all, means: do not watch. */
 	watch_events = S_ISREG(st.st_mode) ? POLLPRI : POLLIN;
 	if (S_ISSOCK(st.st_mode))
 		return watch_open_socket();

@@ -9,7 +9,7 @@
 #ifndef HK_POLICY_WATCH_H
 #define HK_POLICY_WATCH_H
 
-#include <stdbool.h>
+#include "base/attr.h"
 
 /* Take the two variables out of `envp`.  The caller has made sure that the environment may be trusted. */
 void hk_watch_init(char *const envp[]);

@@ -5,9 +5,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -35,6 +37,15 @@ static void remove_runtime_dir(void)
 	rmdir(runtime_dir);
 }
 
+pid_t fork_program(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+	return pid;
+}
+
 static int run_case(const struct test_case *test)
 {
 	int status = 0;
@@ -47,11 +58,12 @@ static int run_case(const struct test_case *test)
 		return 1;
 	chmod(runtime_dir, 0755);
 	fflush(stdout);
-	pid = fork();
+	pid = fork_program();
 	if (pid == 0) {
 		hk_options.runtime_dir = runtime_dir;
 		hk_options.control = HK_CONTROL_THREAD; /* the harness may itself run under a filter */
-		hk_control_timing = (struct hk_control_timing){40, 160, 300};
+		hk_control_timing = (struct hk_control_timing){
+		        .backoff_min_msec = 40, .backoff_max_msec = 160, .watch_pause_msec = 300};
 		alarm(20);
 		test->run();
 		fflush(stdout);
@@ -116,7 +128,8 @@ int control_thread(void)
 	int tid = 0;
 
 	for (struct dirent *entry; !tid && (entry = readdir(dir));)
-		if (atoi(entry->d_name) > 0 && status_field(atoi(entry->d_name), "Name:", name, sizeof name) == 0 &&
+		if (atoi(entry->d_name) > 0 &&
+		    status_field(atoi(entry->d_name), "Name:", name, sizeof name) == 0 &&
 		    strcmp(name, "hakmem") == 0)
 			tid = atoi(entry->d_name);
 	closedir(dir);
@@ -240,7 +253,8 @@ int fake_accept(int listener, int msec)
 
 int fake_board(unsigned level, unsigned msec, unsigned seals)
 {
-	struct hkp_board board = {.magic = HKP_BOARD_MAGIC, .version = HKP_BOARD_VERSION, .size = HKP_BOARD_BYTES};
+	struct hkp_board board = {
+	        .magic = HKP_BOARD_MAGIC, .version = HKP_BOARD_VERSION, .size = HKP_BOARD_BYTES};
 	int fd = memfd_create("board", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
 	board.level = level;
@@ -290,7 +304,7 @@ int fake_receive(int fd, struct hkp_frame *ret, int *ret_fd, int msec)
 		struct cmsghdr header;
 	} control = {{0}};
 	struct msghdr message = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+	        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
 	ssize_t n;
 
 	*ret_fd = -1;
@@ -326,7 +340,7 @@ bool fake_flush(int fd, unsigned level, uint32_t seq, struct hkp_result *ret)
 	int stray;
 
 	flush.flush = (struct hkp_flush){
-		.level = level, .reason = HKP_REASON_REQUEST, .target_bytes = 1u << 20, .deadline_msec = 30};
+	        .level = level, .reason = HKP_REASON_REQUEST, .target_bytes = 1u << 20, .deadline_msec = 30};
 	if (!fake_send(fd, &flush, NULL, 0) || fake_receive(fd, &answer, &stray, 5000) != 1)
 		return false;
 	*ret = answer.result;

@@ -14,6 +14,8 @@
 struct hk_options hk_options;
 struct core_log core = {.decay_next_nsec = UINT64_MAX};
 
+HK_TLS unsigned core_tls;
+
 static void *stats_place;
 
 void hk_log_set_foreign(int tid)
@@ -26,14 +28,20 @@ size_t hk_flush_run(unsigned level, size_t target_bytes, uint64_t budget_usec, s
 	const unsigned msec = core.flush_msec;
 	const struct timespec ts = {msec / 1000, (long)(msec % 1000) * 1000000};
 
+	core.tls_seen = core_tls;
+	core_tls = 7;
 	core.level = level;
 	core.target_bytes = target_bytes;
 	core.budget_usec = budget_usec;
 	if (msec)
 		hk_sys2(SYS_nanosleep, &ts, NULL);
 	if (report)
-		*report = (struct hak_report){.released_bytes = 4096, .usec = 7, .first_usec = 3, .threads_swept = 2,
-					      .threads_pending = 1, .status = HAK_PARTIAL};
+		*report = (struct hak_report){.released_bytes = 4096,
+		                              .usec = 7,
+		                              .first_usec = 3,
+		                              .threads_swept = 2,
+		                              .threads_pending = 1,
+		                              .status = HAK_PARTIAL};
 	core.flushes++;
 	return 4096;
 }
@@ -47,9 +55,10 @@ void hk_decay_run(uint64_t now, uint64_t *ret_next_nsec)
 
 int hk_stats_publish(int memfd)
 {
-	struct hkp_stats head = {.magic = HKP_STATS_MAGIC, .version = HKP_STATS_VERSION, .size = HKP_STATS_BYTES};
+	struct hkp_stats head = {
+	        .magic = HKP_STATS_MAGIC, .version = HKP_STATS_VERSION, .size = HKP_STATS_BYTES};
 	long place = hk_sys6(SYS_mmap, (long)stats_place, HKP_STATS_BYTES, PROT_READ | PROT_WRITE,
-			     MAP_SHARED | (stats_place ? MAP_FIXED : 0), memfd, 0);
+	                     MAP_SHARED | (stats_place ? MAP_FIXED : 0), memfd, 0);
 
 	if (place < 0 && place > -4096)
 		return (int)place;

@@ -82,8 +82,9 @@ static void test_is_harmless(void)
 
 	start_and_wait();
 	sleep_msec(20);
-	for (const char *const *field = (const char *const[]){"CapEff:", "CapPrm:", "CapInh:", "CapAmb:", NULL}; *field;
-	     field++) {
+	for (const char *const *field =
+	             (const char *const[]){"CapEff:", "CapPrm:", "CapInh:", "CapAmb:", NULL};
+	     *field; field++) {
 		CHECK(status_field(control_thread(), *field, caps, sizeof caps) == 0);
 		CHECK(strspn(caps, "0") == strlen(caps));
 	}
@@ -128,6 +129,33 @@ static void test_no_descriptor_is_visible(void)
 	CHECK(!fd_points_at(getpid(), "signalfd"));
 }
 
+/* Code of the library that reads a thread-local variable there finds its own, and zero. */
+static void check_tls(int listener)
+{
+	struct hkp_result result;
+	int fd = fake_register(listener);
+
+	core.tls_seen = 1000;
+	CHECK(fake_flush(fd, 1, 1, &result));
+	CHECK(core.tls_seen == 0 && core_tls == 42);
+	CHECK(fake_flush(fd, 1, 2, &result));
+	CHECK(core.tls_seen == 7 && core_tls == 42);
+	close(fd);
+}
+
+static void test_tls_of_its_own(void)
+{
+	int listener = fake_listen();
+
+	core_tls = 42;
+	start();
+	check_tls(listener);
+	CHECK(hk_control_stop());
+	hk_control_resume();
+	hk_control_poke();
+	check_tls(listener);
+}
+
 /* The write end of a pipe is not kept open by the thread, and a POSIX lock is not lost. */
 static void test_pipes_and_locks(void)
 {
@@ -141,7 +169,7 @@ static void test_pipes_and_locks(void)
 	sleep_msec(20);
 	close(fds[1]);
 	CHECK(read(fds[0], &byte, 1) == 0);
-	pid = fork();
+	pid = fork_program();
 	if (pid == 0)
 		_exit(fcntl(file, F_SETLK, &lock) == 0 ? 1 : 0);
 	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
@@ -193,6 +221,29 @@ static void test_stop_and_resume(void)
 	CHECK(wait_until(thread_is_there, 2000));
 }
 
+/* A program that changes its uid all the time gets ever fewer threads, and one after all. */
+static void test_restarts_become_rare(void)
+{
+	uint64_t end = now_nsec() + 400000000u;
+	int starts = 0;
+
+	hk_control_timing.restart_msec = 10;
+	start_and_wait();
+	while (now_nsec() < end) {
+		CHECK(setuid(getuid()) == 0);
+		for (int i = 0; i < 20; i++)
+			hk_control_poke();
+		starts += hk_control_phase != HK_CONTROL_PHASE_NONE;
+	}
+	printf("# %d starts in 400 ms\n", starts);
+	CHECK(starts >= 2 && starts <= 6); /* after 20, 40, 80, 160 ms */
+	for (int i = 0; i < 2000 && task_count() == 1; i++) {
+		hk_control_poke();
+		sleep_msec(1);
+	}
+	CHECK(task_count() == 2);
+}
+
 static void test_stops_nest(void)
 {
 	start_and_wait();
@@ -229,7 +280,8 @@ static void test_says_bye(void)
 
 	start();
 	fd = fake_register(listener);
-	CHECK(fake_flush(fd, 0, 1, &result)); /* nothing unread is left that would turn the end into a reset */
+	CHECK(fake_flush(fd, 0, 1,
+	                 &result)); /* nothing unread is left that would turn the end into a reset */
 	CHECK(hk_control_stop());
 	CHECK(fake_receive(fd, &bye, &stray, 1000) == 1);
 	CHECK(bye.header.type == HKP_BYE && bye.bye.reason == HKP_BYE_CLIENT);
@@ -286,7 +338,7 @@ static void test_fork(void)
 	start();
 	fd = fake_register(listener);
 	hk_control_prefork();
-	pid = fork();
+	pid = fork_program();
 	if (pid == 0) {
 		hk_control_postfork_child();
 		CHECK(task_count() == 1 && core.unpublishes == 1);
@@ -304,7 +356,7 @@ static void test_fork(void)
 	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
 }
 
-/* Someone is between stop and resume, or starting, while another thread forks: the child is not bound by it. */
+/* Someone is between stop and resume, or starting, while another thread forks: that does not bind the child. */
 static void test_fork_while_held(void)
 {
 	int status;
@@ -312,7 +364,7 @@ static void test_fork_while_held(void)
 
 	start_and_wait();
 	CHECK(hk_control_stop());
-	pid = fork();
+	pid = fork_program();
 	if (pid == 0) {
 		hk_control_postfork_child();
 		hk_control_phase = HK_CONTROL_PHASE_STARTING;
@@ -371,7 +423,7 @@ static bool ends_soon(pid_t pid)
 
 static void test_pthread_exit_ends_the_process(void)
 {
-	pid_t pid = fork();
+	pid_t pid = fork_program();
 
 	if (pid == 0) {
 		start_and_wait();
@@ -384,7 +436,7 @@ static void test_exit_during_a_flush(void)
 {
 	struct hkp_frame flush = {.header = {.type = HKP_FLUSH, .seq = 1}};
 	int listener = fake_listen(), fd;
-	pid_t pid = fork();
+	pid_t pid = fork_program();
 
 	if (pid == 0) {
 		core.flush_msec = 15000;
@@ -427,12 +479,12 @@ static void test_the_whole_setuid_family(void)
 {
 	CHECK(setresgid(100, 100, 0) == 0);
 	start_and_wait();
-#define STOPS(call)                                                                                           \
-	do {                                                                                                  \
-		CHECK((call) == 0);                                                                           \
-		CHECK(task_count() == 1);                                                                     \
-		hk_control_poke();                                                                            \
-		CHECK(wait_until(thread_is_there, 2000));                                                     \
+#define STOPS(call)                                                                                          \
+	do {                                                                                                 \
+		CHECK((call) == 0);                                                                          \
+		CHECK(task_count() == 1);                                                                    \
+		hk_control_poke();                                                                           \
+		CHECK(wait_until(thread_is_there, 2000));                                                    \
 	} while (0)
 	STOPS(setegid(0));
 	STOPS(setregid(100, 0));
@@ -450,7 +502,7 @@ static void test_the_whole_setuid_family(void)
 static void test_unshare(void)
 {
 	for (int i = 0; i < 50; i++) { /* a race with the kernel's unlinking would show now and then */
-		pid_t pid = fork();
+		pid_t pid = fork_program();
 
 		if (pid == 0) {
 			start();
@@ -485,10 +537,10 @@ static void test_setns(void)
 static void filter(int nr)
 {
 	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)nr, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+	        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)nr, 0, 1),
+	        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+	        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
 	struct sock_fprog program = {HK_COUNT(code), code};
 
@@ -590,47 +642,43 @@ static void test_mlockall(void)
 {
 	if (mlockall(MCL_CURRENT | MCL_FUTURE) != 0)
 		_exit(CASE_SKIP);
-	start_and_wait();
-	for (int i = 0; i < 5; i++) {
-		CHECK(hk_control_stop());
-		hk_control_resume();
-		hk_control_poke();
-		CHECK(wait_until(thread_is_there, 2000));
-	}
+	test_tls_of_its_own();
 }
 
 int main(void)
 {
 	static const struct test_case cases[] = {
-		{"starts once, lazily, preserving errno", test_starts_once, false},
-		{"one winner among threads", test_one_winner, false},
-		{"libc stays single-threaded", test_is_no_libc_thread, false},
-		{"no capabilities, all signals blocked, dumpable", test_is_harmless, false},
-		{"signals reach the program", test_signals_reach_the_program, false},
-		{"no descriptor is visible", test_no_descriptor_is_visible, false},
-		{"pipes end and locks stay", test_pipes_and_locks, false},
-		{"stop and resume", test_stop_and_resume, false},
-		{"stops nest", test_stops_nest, false},
-		{"stop waits for a flush", test_stop_waits_for_a_flush, false},
-		{"a stopped thread says BYE, the next one registers", test_says_bye, false},
-		{"wake", test_wake, false},
-		{"fork", test_fork, false},
-		{"fork while held or starting", test_fork_while_held, false},
-		{"a vfork child starts and stops nothing", test_vfork_child_starts_nothing, false},
-		{"pthread_exit from main ends the process", test_pthread_exit_ends_the_process, false},
-		{"exit during a flush", test_exit_during_a_flush, false},
-		{"setuid", test_setuid, true},
-		{"the whole setuid family", test_the_whole_setuid_family, true},
-		{"unshare(CLONE_NEWUSER)", test_unshare, false},
-		{"unshare passes errors on", test_unshare_can_be_refused, false},
-		{"setns", test_setns, true},
-		{"quiet under a seccomp filter", test_seccomp_keeps_it_quiet, false},
-		{"auto is thread", test_auto_is_thread, false},
-		{"inline where close_range is refused", test_without_close_range, false},
-		{"inline where no descriptor can be had", test_no_descriptors_allowed, false},
-		{"clone refused for a while", test_no_process_allowed, true},
-		{"off", test_off, false},
-		{"with all memory locked", test_mlockall, false},
+	        {"starts once, lazily, preserving errno", test_starts_once, false},
+	        {"one winner among threads", test_one_winner, false},
+	        {"libc stays single-threaded", test_is_no_libc_thread, false},
+	        {"no capabilities, all signals blocked, dumpable", test_is_harmless, false},
+	        {"signals reach the program", test_signals_reach_the_program, false},
+	        {"no descriptor is visible", test_no_descriptor_is_visible, false},
+	        {"thread-local variables of its own", test_tls_of_its_own, false},
+	        {"pipes end and locks stay", test_pipes_and_locks, false},
+	        {"stop and resume", test_stop_and_resume, false},
+	        {"restarts become rare", test_restarts_become_rare, false},
+	        {"stops nest", test_stops_nest, false},
+	        {"stop waits for a flush", test_stop_waits_for_a_flush, false},
+	        {"a stopped thread says BYE, the next one registers", test_says_bye, false},
+	        {"wake", test_wake, false},
+	        {"fork", test_fork, false},
+	        {"fork while held or starting", test_fork_while_held, false},
+	        {"a vfork child starts and stops nothing", test_vfork_child_starts_nothing, false},
+	        {"pthread_exit from main ends the process", test_pthread_exit_ends_the_process, false},
+	        {"exit during a flush", test_exit_during_a_flush, false},
+	        {"setuid", test_setuid, true},
+	        {"the whole setuid family", test_the_whole_setuid_family, true},
+	        {"unshare(CLONE_NEWUSER)", test_unshare, false},
+	        {"unshare passes errors on", test_unshare_can_be_refused, false},
+	        {"setns", test_setns, true},
+	        {"quiet under a seccomp filter", test_seccomp_keeps_it_quiet, false},
+	        {"auto is thread", test_auto_is_thread, false},
+	        {"inline where close_range is refused", test_without_close_range, false},
+	        {"inline where no descriptor can be had", test_no_descriptors_allowed, false},
+	        {"clone refused for a while", test_no_process_allowed, true},
+	        {"off", test_off, false},
+	        {"with all memory locked", test_mlockall, false},
 	};
 
 	return run_cases(cases, HK_COUNT(cases));

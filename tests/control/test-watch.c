@@ -143,7 +143,12 @@ static void check_refused(const char *path, const char *base64)
 	start();
 	CHECK(wait_until(thread_is_there, 2000));
 	sleep_msec(50);
-	CHECK(open_fds(control_thread()) == 4);
+	CHECK(open_fds(control_thread()) == 4 && core.flushes == 0);
+}
+
+static void test_device_is_refused(void)
+{
+	check_refused("/dev/zero", NULL); /* would be readable for ever */
 }
 
 static void test_plain_file_is_refused(void)
@@ -184,15 +189,16 @@ static void test_bad_base64_is_refused(void)
 int main(void)
 {
 	static const struct test_case cases[] = {
-		{"a FIFO", test_fifo, false},
-		{"with a daemon, it decides", test_fifo_with_daemon, false},
-		{"a stream socket", test_socket, false},
-		{"a PSI file", test_psi, false},
-		{"a plain file is refused", test_plain_file_is_refused, false},
-		{"/dev/null is off", test_dev_null_is_off, false},
-		{"a relative path is refused", test_relative_path_is_refused, false},
-		{"a path with dots is refused", test_dotted_path_is_refused, false},
-		{"bad base64 is refused", test_bad_base64_is_refused, false},
+	        {"a FIFO", test_fifo, false},
+	        {"with a daemon, it decides", test_fifo_with_daemon, false},
+	        {"a stream socket", test_socket, false},
+	        {"a PSI file", test_psi, false},
+	        {"a device is refused", test_device_is_refused, false},
+	        {"a plain file is refused", test_plain_file_is_refused, false},
+	        {"/dev/null is off", test_dev_null_is_off, false},
+	        {"a relative path is refused", test_relative_path_is_refused, false},
+	        {"a path with dots is refused", test_dotted_path_is_refused, false},
+	        {"bad base64 is refused", test_bad_base64_is_refused, false},
 	};
 
 	return run_cases(cases, HK_COUNT(cases));
