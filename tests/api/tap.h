@@ -86,7 +86,7 @@ __attribute__((unused)) static int tap_done(void)
 /* Set by tests/with-hakmem: what glibc may lack, the library must have. */
 __attribute__((unused)) static bool tap_under_hakmem(void)
 {
-	return getenv("HAKMEM_UNDER_TEST") != NULL;
+	return getenv("HKTEST_UNDER_TEST") != NULL;
 }
 
 #endif

@@ -8,7 +8,7 @@
 top="$BATS_TEST_DIRNAME/../.."
 
 setup() {
-	[ -r "$HAKMEM_LIB" ] || { echo "no library $HAKMEM_LIB"; return 1; }
+	[ -r "$HKTEST_LIB" ] || { echo "no library $HKTEST_LIB"; return 1; }
 	export HAKMEM_RUNTIME_DIR="$BATS_TEST_TMPDIR/run" # no daemon there
 	cd "$BATS_TEST_TMPDIR"
 }
@@ -21,7 +21,7 @@ need() {
 
 # The preload goes to the command alone, not to bats.
 preloaded() {
-	LD_PRELOAD="$HAKMEM_LIB" "$@"
+	LD_PRELOAD="$HKTEST_LIB" "$@"
 }
 
 # same COMMAND [ARGUMENT...]: with and without, the same outcome, and something to compare.
@@ -40,7 +40,7 @@ same() {
 }
 
 @test "the library is mapped into a preloaded program" {
-	run preloaded grep -c "$(basename "$(readlink -f "$HAKMEM_LIB")")" /proc/self/maps
+	run preloaded grep -c "$(basename "$(readlink -f "$HKTEST_LIB")")" /proc/self/maps
 	echo "$output"
 	[ "$status" -eq 0 ]
 	[ "$output" -ge 2 ]
@@ -70,7 +70,7 @@ print(sorted(out.items()))"
 	need gcc
 	for way in plain with; do
 		preload=
-		[ $way = with ] && preload=$HAKMEM_LIB
+		[ $way = with ] && preload=$HKTEST_LIB
 		LD_PRELOAD="$preload" gcc -std=gnu11 -D_GNU_SOURCE -O1 -I"$top" -c "$top/tests/api/model.c" -o $way.o
 	done
 	cmp plain.o with.o
@@ -173,9 +173,9 @@ stop_redis() {
 	redis ''
 	redis_session '' >plain.out
 	stop_redis
-	redis "$HAKMEM_LIB"
-	grep -q "$(basename "$(readlink -f "$HAKMEM_LIB")")" /proc/$server/maps
-	redis_session "$HAKMEM_LIB" >with.out
+	redis "$HKTEST_LIB"
+	grep -q "$(basename "$(readlink -f "$HKTEST_LIB")")" /proc/$server/maps
+	redis_session "$HKTEST_LIB" >with.out
 	stop_redis
 	diff plain.out with.out | head
 	cmp plain.out with.out
