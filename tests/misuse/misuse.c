@@ -57,9 +57,22 @@ static char *announced_block(size_t n)
 	return announce(p);
 }
 
+/* A neighbour of the same size keeps the slab where the second copy is noticed. */
 static void double_free_of(size_t n)
 {
+	char *neighbour = block_hide(malloc(n));
 	char *p = announced_block(n);
+
+	free(p);
+	free(block_hide(p));
+	flush();
+	free(neighbour);
+}
+
+/* The first copy empties its slab, which may be gone when the second arrives. */
+static void double_free_lone(void)
+{
+	char *p = announced_block(3000);
 
 	free(p);
 	free(block_hide(p));
@@ -136,14 +149,15 @@ static void double_free_after_flush(void)
 /* Enough frees that the magazines spilled in between. */
 static void double_free_after_spill(void)
 {
-	char *p = block_hide(malloc(32));
+	char *neighbour = block_hide(malloc(32));
+	char *p = announced_block(32);
 
 	free_many(5000, 32);
-	p = announce(p);
 	free(p);
 	free_many(5000, 32);
 	free(block_hide(p));
 	flush();
+	free(neighbour);
 }
 
 static void *free_in_thread(void *p)
@@ -367,6 +381,7 @@ struct misuse {
 /* A large block's mapping may be gone by the second free: then its address is nobody's. */
 static const struct misuse cases[] = {
 	{ "double free", double_free, STOPS, DOUBLE, NULL },
+	{ "double free of a lone block", double_free_lone, STOPS, DOUBLE, NOT_OURS },
 	{ "double free of 1,000 bytes", double_free_1000, STOPS, DOUBLE, NULL },
 	{ "double free of 20 KiB", double_free_20k, STOPS, DOUBLE, NULL },
 	{ "double free of 200 KiB", double_free_200k, STOPS, DOUBLE, NOT_OURS },
