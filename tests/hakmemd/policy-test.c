@@ -421,6 +421,12 @@ static void test_paused(void **state)
 	world->paused = false;
 	world_second(world, A, 250, 0);
 	assert_int_equal(world_advice(world, A1)->level, 1);
+	world->paused = true; /* in the middle of a round, too */
+	world_second(world, A, 250, 0);
+	assert_int_equal(world->n_advice, 0);
+	world->config.idle_nsec = 5 * NSEC_PER_SEC;
+	world_seconds(world, 10);
+	assert_int_equal(world->n_advice, 0);
 }
 
 /* ---- idleness ---- */
@@ -513,9 +519,12 @@ static void test_idle_floor(void **state)
 	struct world *world = *state;
 
 	world->config.idle_nsec = 5 * NSEC_PER_SEC;
-	world->clients[A1].releasable_bytes = MIB;
+	world->config.idle_floor_bytes = 32 * MIB; /* above pressure's, so that its CPU time is looked at all the same */
+	world->clients[A1].releasable_bytes = 32 * MIB;
 	world_seconds(world, 8);
+	assert_true(world->clients[A1].idle);
 	assert_null(world_advice(world, A1));
+	assert_non_null(world_advice(world, A2));
 }
 
 int main(void)
