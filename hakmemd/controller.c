@@ -383,24 +383,29 @@ static void controller_publish(struct controller *controller, uint64_t interval_
 	controller->board_raised = raised;
 }
 
+static void controller_log_level(
+	const struct controller *controller, const struct domain *domain, enum hkp_pressure before)
+{
+	const struct policy_stall *enter = &controller->daemon->config.policy.enter[0];
+	char headroom[32] = "unknown";
+
+	if (domain->policy.headroom >= 0)
+		snprintf(headroom, sizeof headroom, "%.0f%%", domain->policy.headroom * 100);
+	log_info("pressure of %s: %s -> %s (some=%" PRIu64 "us/%" PRIu64 "ms headroom=%s)", domain->path,
+		policy_level_name(before), policy_level_name(domain->policy.level),
+		policy_stall_usec(&domain->policy, false, enter->window_usec), enter->window_usec / 1000, headroom);
+	if (domain->policy.host)
+		notify_status("pressure %s, %zu processes", policy_level_name(domain->policy.level),
+			controller->daemon->registry.n_ready);
+}
+
 static void controller_log_levels(struct controller *controller, const enum hkp_pressure *before, size_t n)
 {
 	const struct registry *registry = &controller->daemon->registry;
-	const struct policy_stall *enter = &controller->daemon->config.policy.enter[0];
 
-	for (size_t i = 0; i < n; i++) {
-		const struct domain *domain = domain_of_policy(registry->domains[i]);
-
-		if (domain->policy.level == before[i])
-			continue;
-		log_info("pressure of %s: %s -> %s (some %" PRIu64 " us in %" PRIu64 " ms, headroom %.0f %%)",
-			domain->path, policy_level_name(before[i]), policy_level_name(domain->policy.level),
-			policy_stall_usec(&domain->policy, false, enter->window_usec), enter->window_usec / 1000,
-			domain->policy.headroom < 0 ? 100 : domain->policy.headroom * 100);
-		if (domain->policy.host)
-			notify_status("pressure %s, %zu processes", policy_level_name(domain->policy.level),
-				registry->n_ready);
-	}
+	for (size_t i = 0; i < n; i++)
+		if (registry->domains[i]->level != before[i])
+			controller_log_level(controller, domain_of_policy(registry->domains[i]), before[i]);
 }
 
 static void controller_drop_silent(struct controller *controller, uint64_t now)

@@ -26,6 +26,8 @@ static bool log_to_journal(void)
 		st.st_dev == device && st.st_ino == inode;
 }
 
+static void log_line(int priority, const char *format, va_list arguments) PRINTF(2, 0);
+
 static void log_line(int priority, const char *format, va_list arguments)
 {
 	char line[LOG_LINE_MAX];

@@ -106,12 +106,18 @@ static void server_forget(struct server *server, struct client *client)
 	client_free(client);
 }
 
+/* The last frame to a client.  A socket closed with records unread would reset the connection, and the peer would
+ * see that before it sees BYE: so what it still says is thrown away first. */
 static void server_send_bye(struct client *client, uint32_t reason, uint32_t stay_away_sec)
 {
 	struct hkp_frame frame = {
 		.header = {.type = HKP_BYE}, .bye = {.reason = reason, .stay_away_sec = stay_away_sec}};
+	ssize_t n = 1;
 
 	(void)client_send(client, &frame, -1);
+	(void)shutdown(client->fd, SHUT_RD);
+	for (unsigned i = 0; i < SERVER_BACKLOG && n > 0; i++)
+		n = recv(client->fd, NULL, 0, MSG_DONTWAIT | MSG_TRUNC);
 }
 
 void server_drop(struct server *server, struct client *client, const char *why)

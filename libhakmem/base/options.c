@@ -6,7 +6,8 @@
 
 #include <string.h>
 
-#define OPTION_PREFIX "HAKMEM_"
+#define OPTION_PREFIX   "HAKMEM_"
+#define OPTION_PATH_MAX 90 /* bytes: a socket's address holds 107, name included */
 
 struct hk_options hk_options = {
 #define X(field, name, type, def, min, max, text) .field = def,
@@ -36,12 +37,20 @@ static const char *const *option_words(enum option_type type)
 	return type == OPTION_control ? option_words_control : type == OPTION_thp ? option_words_thp : NULL;
 }
 
+/* A program may overwrite its environment to change its title; so text is copied. */
+static const char *option_copy(const char *text)
+{
+	static char path[OPTION_PATH_MAX + 1];
+	memcpy(path, text, strlen(text) + 1);
+	return path;
+}
+
 static void option_store(size_t index, uint64_t value, const char *text)
 {
 	size_t i = 0;
 #define OPTION_SET_control(field) hk_options.field = (enum hk_control_mode)value
 #define OPTION_SET_thp(field)     hk_options.field = (enum hk_thp_mode)value
-#define OPTION_SET_path(field)    hk_options.field = text
+#define OPTION_SET_path(field)    hk_options.field = option_copy(text)
 #define OPTION_SET_size(field)    hk_options.field = value
 #define OPTION_SET_number(field)  hk_options.field = value
 #define OPTION_SET_bool(field)    hk_options.field = value != 0
@@ -85,7 +94,7 @@ static bool option_parse(const struct option *option, const char *text, uint64_t
 		return false;
 	}
 	if (option->type == OPTION_path)
-		return text[0] == '/';
+		return text[0] == '/' && strlen(text) <= OPTION_PATH_MAX;
 	return option_number(text, option->type == OPTION_size, ret_value) && *ret_value >= option->minimum &&
 	       *ret_value <= option->maximum;
 }
@@ -156,7 +165,7 @@ static void options_print(void)
 			hk_log("    %s, %s, %s%s%s (default %s)", words[0], words[1], words[2], words[3] ? ", " : "",
 			       words[3] ? words[3] : "", words[options[i].fallback]);
 		else if (options[i].type == OPTION_path)
-			hk_log("    an absolute path (default %s)", (const char *)options[i].fallback);
+			hk_log("    an absolute path of at most %u bytes (default %s)", OPTION_PATH_MAX, (const char *)options[i].fallback);
 		else
 			hk_log("    %lu to %lu%s (default %lu)", (unsigned long)options[i].minimum,
 			       (unsigned long)options[i].maximum, options[i].type == OPTION_size ? ", K, M or G allowed" : "",

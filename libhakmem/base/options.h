@@ -31,7 +31,7 @@ enum hk_thp_mode { HK_THP_AUTO, HK_THP_NEVER, HK_THP_ALWAYS };
 
 struct hk_options {
 	enum hk_control_mode control;
-	const char *runtime_dir; /* never NULL; absolute */
+	const char *runtime_dir; /* never NULL; absolute; a copy: programs overwrite their environment */
 	uint64_t control_threshold_bytes;
 	uint64_t decay_msec;
 	enum hk_thp_mode thp;

@@ -60,9 +60,9 @@ void hk_locks_reset_all(void)
 
 /* ---- publishing ---------------------------------------------------------------------------------------- */
 
-static void stats_move(struct hkp_stats *to)
+static void stats_move(struct hkp_stats *to, const struct hkp_stats *from)
 {
-	memcpy(to, hk_stats(), sizeof *to);
+	memcpy(to, from, sizeof *to);
 	to->magic = HKP_STATS_MAGIC;
 	to->version = HKP_STATS_VERSION;
 	to->size = HKP_STATS_BYTES;
@@ -72,21 +72,24 @@ static void stats_move(struct hkp_stats *to)
 	atomic_store_explicit(&hk_counters, to, memory_order_release);
 }
 
+/* A later segment (after the control thread was stopped, say) takes the place of the one before, address and
+ * all: a thread may be about to write there. */
 int hk_stats_publish(int memfd)
 {
-	long address = hk_sys6(SYS_mmap, 0, HKP_STATS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
-	if (address < 0 && address > -4096)
-		return (int)address;
-	memset((void *)address, 0, HKP_STATS_BYTES); /* faults happen here, not under the locks */
+	struct hkp_stats now;
 	hk_locks_take_all();
 	struct hkp_stats *before = hk_stats();
-	if (stats_private == NULL)
-		stats_private = before;
-	stats_move((struct hkp_stats *)address);
+	bool again = stats_private != NULL && before != stats_private;
+	memcpy(&now, before, sizeof now);
+	long address = hk_sys6(SYS_mmap, again ? (long)before : 0, HKP_STATS_BYTES, PROT_READ | PROT_WRITE,
+			       MAP_SHARED | (again ? MAP_FIXED : 0), memfd, 0);
+	bool ok = address >= 0 || address <= -4096;
+	if (ok) {
+		stats_private = again ? stats_private : before;
+		stats_move((struct hkp_stats *)address, &now);
+	}
 	hk_locks_drop_all();
-	/* The segment of an earlier connection stays mapped: a thread may be about to write to it.  It is
-	 * one of few: a new one is made only after the old connection is gone. */
-	return 0;
+	return ok ? 0 : (int)address;
 }
 
 void hk_stats_unpublish(void)
@@ -94,7 +97,7 @@ void hk_stats_unpublish(void)
 	struct hkp_stats *shared = hk_stats();
 	if (stats_private == NULL || shared == stats_private)
 		return;
-	stats_move(stats_private);
+	stats_move(stats_private, shared);
 	hk_sys2(SYS_munmap, shared, HKP_STATS_BYTES);
 }
 

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: MIT
+# Unit tests of the daemon's modules.
+if HAVE_CMOCKA
+hakmemd_unit_tests = \
+	tests/hakmemd/kernel-test \
+	tests/hakmemd/policy-test \
+	tests/hakmemd/registry-test \
+	tests/hakmemd/text-test
+check_PROGRAMS += $(hakmemd_unit_tests)
+TESTS += $(hakmemd_unit_tests)
+hakmemd_unit_cflags = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(JANSSON_CFLAGS)
+hakmemd_unit_ldadd = hakmemd/libdaemon.la $(CMOCKA_LIBS)
+tests_hakmemd_kernel_test_SOURCES = tests/hakmemd/kernel-test.c tests/hakmemd/unit.h
+tests_hakmemd_kernel_test_CFLAGS = $(hakmemd_unit_cflags)
+tests_hakmemd_kernel_test_LDADD = $(hakmemd_unit_ldadd)
+tests_hakmemd_policy_test_SOURCES = tests/hakmemd/policy-test.c tests/hakmemd/unit.h
+tests_hakmemd_policy_test_CFLAGS = $(hakmemd_unit_cflags)
+tests_hakmemd_policy_test_LDADD = $(hakmemd_unit_ldadd)
+tests_hakmemd_registry_test_SOURCES = tests/hakmemd/registry-test.c tests/hakmemd/unit.h
+tests_hakmemd_registry_test_CFLAGS = $(hakmemd_unit_cflags)
+tests_hakmemd_registry_test_LDADD = $(hakmemd_unit_ldadd)
+tests_hakmemd_text_test_SOURCES = tests/hakmemd/text-test.c tests/hakmemd/unit.h
+tests_hakmemd_text_test_CFLAGS = $(hakmemd_unit_cflags)
+tests_hakmemd_text_test_LDADD = $(hakmemd_unit_ldadd)
+endif
+
+# A client that speaks the protocol, well or badly, and the daemon tested through its sockets with it.
+check_PROGRAMS += tests/hakmemd/fake-client
+tests_hakmemd_fake_client_SOURCES = tests/hakmemd/fake-client.c
+tests_hakmemd_fake_client_LDADD = protocol/libprotocol.la
+
+dist_check_SCRIPTS += tests/hakmemd/pressure.test tests/hakmemd/service.test
+TESTS += tests/hakmemd/pressure.test tests/hakmemd/service.test
