@@ -107,39 +107,21 @@ unsigned hk_cold_take(unsigned class_idx, void **out, unsigned want, int hot_del
 
 /* ---- giving -------------------------------------------------------------------------------------------- */
 
-/* Find the slabs of a batch before the lock is taken: the cache misses happen here, and the bitmaps' first
- * page faults too. */
-static void cold_locate(unsigned class_idx, void *const *blocks, unsigned count, struct hk_place *places)
-{
-	const struct hk_class_info *info = &hk_class_info[class_idx];
-	for (unsigned i = 0; i < count; i++) {
-		/* It was of this class when it was freed; if it is not now, its first copy went home before. */
-		enum hk_misuse what = HK_MISUSE_DOUBLE;
-		if (HK_LIKELY(hk_pagemap_kind(blocks[i]) == HK_KIND_SLAB + class_idx))
-			what = hk_slab_locate(blocks[i], info, &places[i]);
-		if (HK_UNLIKELY(what != HK_MISUSE_NONE))
-			hk_misuse("free", blocks[i], what);
-		struct hk_slab *slab = places[i].slab;
-		__builtin_prefetch(&slab->bitmap[places[i].index / 64], 1);
-		_Atomic uint32_t *used = &slab->superslab->bitmap_used;
-		uint32_t bit = 1u << hk_slab_slice(slab);
-		if (HK_UNLIKELY((atomic_load_explicit(used, memory_order_relaxed) & bit) == 0)) {
-			__atomic_fetch_or(&slab->bitmap[places[i].index / 64], 0, __ATOMIC_RELAXED);
-			atomic_fetch_or_explicit(used, bit, memory_order_relaxed);
-		}
-	}
-}
-
 static void cold_give_slabs(struct hk_class *class, void *const *blocks, unsigned count)
 {
 	struct hk_place places[HK_BATCH];
 	struct hk_slab *empties = NULL;
-	cold_locate(class->slabs.class_idx, blocks, count, places);
+	enum hk_misuse what;
+	unsigned bad;
+	/* The cache misses happen here, before the lock is taken. */
+	unsigned n_places = hk_slabs_locate(class->slabs.class_idx, blocks, count, places, &bad, &what);
+	if (HK_UNLIKELY(bad != count))
+		hk_misuse("free", blocks[bad], what);
 	struct cold_before before = cold_enter(class);
-	unsigned done = hk_slabs_give(&class->slabs, places, count, &empties);
+	void *twice = hk_slabs_give(&class->slabs, places, n_places, &empties);
 	cold_leave(class, before);
-	if (HK_UNLIKELY(done != count))
-		hk_misuse("free", blocks[done], HK_MISUSE_DOUBLE);
+	if (HK_UNLIKELY(twice != NULL))
+		hk_misuse("free", twice, HK_MISUSE_DOUBLE);
 	hk_slabs_free_chain(empties);
 }
 

@@ -155,8 +155,8 @@ static void *front_resize(void *pointer, size_t old_bytes, size_t bytes)
 	case HK_KIND_LARGE:
 		return bytes > HK_MID_BYTES ? hk_large_resize(pointer, bytes) : NULL;
 	default:
-		/* a block that would be more than half empty moves to a smaller class */
-		return bytes <= old_bytes && bytes > old_bytes / 2 ? pointer : NULL;
+		/* A block that would waste more than an eighth moves: redis, say, trims each value that way. */
+		return bytes <= old_bytes && bytes >= old_bytes - old_bytes / 8 ? pointer : NULL;
 	}
 }
 

@@ -41,10 +41,13 @@ static void slab_unlist(struct hk_slabs *slabs, struct hk_slab *slab)
 	slab->bin = HK_BIN_NONE;
 }
 
-static inline void slab_list(struct hk_slabs *slabs, struct hk_slab *slab)
+static void slab_list(struct hk_slabs *slabs, struct hk_slab *slab)
 {
-	unsigned bin = slab_bin(slab);
-	if (HK_LIKELY(bin == slab->bin))
+	unsigned bin = slab_bin(slab), quarter = hk_class_info[slab->class_idx].quarter;
+	/* free blocks at which it leaves this bin upwards, less those beyond `top`; and those at which it is empty */
+	unsigned limit = bin == HK_BIN_NONE ? 0 : (bin + 1) * quarter, beyond = slab_n_blocks(slab) - slab->top;
+	slab->settle_at = HK_MIN(slab->top, limit >= beyond ? limit - beyond + 1 : 0);
+	if (bin == slab->bin)
 		return;
 	slab_unlist(slabs, slab);
 	slab->bin = (uint8_t)bin;
@@ -218,56 +221,111 @@ void hk_slabs_settle(struct hk_slabs *slabs, struct hk_slab *slab, struct hk_sla
 	*ret_empty = slab;
 }
 
-/* Set the gathered bits of one word; false where one of them was set already or never handed out. */
-static bool slab_commit(struct hk_slab *slab, unsigned word, uint64_t mask, unsigned n_bits)
+/*
+ * The slab and the index of a block.  For slabs of one slice, nearly all of them, both follow from the address,
+ * so that no slab record is read here, only prefetched.
+ */
+static inline struct hk_slab *slab_find(const char *block, struct hk_superslab *superslab,
+					const struct hk_class_info *info, uint64_t *ret_offset)
 {
-	if (HK_UNLIKELY((slab->bitmap[word] & mask) != 0 || word * 64 + 63 - hk_clz64(mask) >= slab->top))
+	unsigned slice = (unsigned)((uintptr_t)block >> HK_SLICE_SHIFT) % HK_SLICES;
+	if (info->n_slices != 1)
+		slice = superslab->first[slice];
+	*ret_offset = (uint64_t)(block - hk_superslab_base(block)) - (uint64_t)slice * HK_SLICE_BYTES;
+	return &superslab->slabs[slice];
+}
+
+/* The first block freed into a slab touches its bitmap; let that page fault happen here, under no lock. */
+static inline void slab_prepare_bitmap(struct hk_superslab *superslab, unsigned slice, unsigned word)
+{
+	uint64_t *bits = &superslab->bitmaps[slice][word];
+	uint32_t bit = 1u << slice;
+	__builtin_prefetch(bits, 1);
+	if (HK_LIKELY((atomic_load_explicit(&superslab->bitmap_used, memory_order_relaxed) & bit) != 0))
+		return;
+	__atomic_fetch_or(bits, 0, __ATOMIC_RELAXED);
+	atomic_fetch_or_explicit(&superslab->bitmap_used, bit, memory_order_relaxed);
+}
+
+unsigned hk_slabs_locate(unsigned class_idx, void *const *blocks, unsigned count, struct hk_place *places,
+			 unsigned *ret_bad, enum hk_misuse *ret_what)
+{
+	const struct hk_class_info *info = &hk_class_info[class_idx];
+	struct hk_place *place = places - 1;
+	struct hk_slab *slab = NULL;
+	unsigned word = 0, i;
+	/* It was of this class when it was freed; if it is not now, its first copy went home before. */
+	*ret_what = HK_MISUSE_DOUBLE;
+	for (i = 0; i < count; i++) {
+		const char *block = blocks[i];
+		uint64_t offset;
+		if (HK_UNLIKELY(hk_pagemap_kind(block) != HK_KIND_SLAB + class_idx))
+			break;
+		struct hk_superslab *superslab = hk_pagemap_region(block);
+		struct hk_slab *found = slab_find(block, superslab, info, &offset);
+		uint32_t index = (uint32_t)((offset * info->reciprocal) >> 32);
+		if (HK_UNLIKELY((uint64_t)index * info->block_bytes != offset || index >= info->n_blocks)) {
+			*ret_what = HK_MISUSE_INTERIOR;
+			break;
+		}
+		uint64_t bit = (uint64_t)1 << index % 64;
+		if (found == slab && index / 64 == word) {
+			if (HK_UNLIKELY((place->mask & bit) != 0))
+				break;
+			place->mask |= bit;
+			place->n_blocks++;
+			continue;
+		}
+		slab = found;
+		word = index / 64;
+		__builtin_prefetch(slab, 1);
+		slab_prepare_bitmap(superslab, hk_slab_slice_in(superslab, slab), word);
+		*++place = (struct hk_place){.slab = slab, .mask = bit, .word = word, .n_blocks = 1};
+	}
+	*ret_bad = i;
+	return (unsigned)(place + 1 - places);
+}
+
+/* Set the gathered bits of one word; false where one of them was set already or never handed out. */
+static inline bool slab_commit(struct hk_slab *slab, const struct hk_place *place)
+{
+	uint64_t *bits = &slab->bitmap[place->word];
+	if (HK_UNLIKELY((*bits & place->mask) != 0 || place->word * 64 + 63 - hk_clz64(place->mask) >= slab->top))
 		return false;
-	slab->bitmap[word] |= mask;
-	slab->n_free += n_bits;
-	if (word < slab->low_word)
-		slab->low_word = (uint16_t)word;
-	slab_note_freed(slab, word, mask);
+	*bits |= place->mask;
+	slab->n_free += place->n_blocks;
+	if (place->word < slab->low_word)
+		slab->low_word = (uint16_t)place->word;
+	slab_note_freed(slab, place->word, place->mask);
 	return true;
 }
 
-/* Of the places from `i` on, the first whose block is free already: there is one. */
-static HK_COLD unsigned slab_find_free(const struct hk_slab *slab, const struct hk_place *places, unsigned i)
+/* The block of a place that is free already. */
+static HK_COLD void *slab_find_free(const struct hk_place *place)
 {
-	while (places[i].index < slab->top && (slab->bitmap[places[i].index / 64] >> places[i].index % 64 & 1) == 0)
-		i++;
-	return i;
+	const struct hk_slab *slab = place->slab;
+	uint64_t bad = slab->bitmap[place->word] & place->mask;
+	unsigned index = place->word * 64 + (bad != 0 ? hk_ctz64(bad) : 63 - hk_clz64(place->mask));
+	return slab->base + (size_t)index * hk_class_info[slab->class_idx].block_bytes;
 }
 
-unsigned hk_slabs_give(struct hk_slabs *slabs, const struct hk_place *places, unsigned count,
-		       struct hk_slab **ret_empty)
+void *hk_slabs_give(struct hk_slabs *slabs, const struct hk_place *places, unsigned count,
+		    struct hk_slab **ret_empty)
 {
-	unsigned i = 0;
-	while (i < count) {
+	uint64_t n_given = 0;
+	void *twice = NULL;
+	for (unsigned i = 0; i < count && twice == NULL; i++) {
 		struct hk_slab *slab = places[i].slab;
-		unsigned before = slab->n_free;
-		bool ok = true;
-		while (ok && i < count && places[i].slab == slab) {
-			unsigned word = places[i].index / 64, from = i;
-			uint64_t mask = 0;
-			/* neighbours gather in a register before the word is written */
-			do {
-				uint64_t bit = (uint64_t)1 << places[i].index % 64;
-				if (HK_UNLIKELY((mask & bit) != 0))
-					return i;
-				mask |= bit;
-				i++;
-			} while (i < count && places[i].slab == slab && places[i].index / 64 == word);
-			ok = slab_commit(slab, word, mask, i - from);
-			if (!ok)
-				i = slab_find_free(slab, places, from);
+		if (HK_UNLIKELY(!slab_commit(slab, &places[i]))) {
+			twice = slab_find_free(&places[i]);
+			continue;
 		}
-		slabs->n_free += slab->n_free - before;
-		hk_slabs_settle(slabs, slab, ret_empty);
-		if (!ok)
-			return i;
+		n_given += places[i].n_blocks;
+		if (slab->n_free >= slab->settle_at)
+			hk_slabs_settle(slabs, slab, ret_empty);
 	}
-	return count;
+	slabs->n_free += n_given;
+	return twice;
 }
 
 /* ---- slabs in and out ---------------------------------------------------------------------------------- */

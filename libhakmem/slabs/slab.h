@@ -18,10 +18,12 @@
 #define HK_BINS     4u
 #define HK_BIN_NONE 0xff
 
-/* A block, found: what the page map and the division by the block size say of a pointer. */
+/* Blocks of one bitmap word, found: neighbours gather here before anything is written. */
 struct hk_place {
 	struct hk_slab *slab;
-	uint32_t index;
+	uint64_t mask; /* of the word's bits */
+	uint32_t word;
+	uint32_t n_blocks;
 };
 
 /* The slabs of one class.  Guard of everything: `lock`, which also guards the class's cold magazine. */
@@ -38,30 +40,24 @@ struct hk_slabs {
 /* Why a pointer cannot be a block of the class: a reason for the message, or NULL where it can. */
 enum hk_misuse { HK_MISUSE_NONE, HK_MISUSE_FOREIGN, HK_MISUSE_INTERIOR, HK_MISUSE_DOUBLE };
 
-/* Locate a pointer whose kind is a slab's.  Under no lock: the block is the caller's. */
-static inline enum hk_misuse hk_slab_locate(const void *pointer, const struct hk_class_info *info,
-					    struct hk_place *ret_place)
-{
-	struct hk_slab *slab = hk_slab_of(pointer);
-	uint64_t offset = (uint64_t)((const char *)pointer - slab->base);
-	uint32_t index = (uint32_t)((offset * info->reciprocal) >> 32);
-	ret_place->slab = slab;
-	ret_place->index = index;
-	if (HK_UNLIKELY((uint64_t)index * info->block_bytes != offset))
-		return HK_MISUSE_INTERIOR;
-	return HK_LIKELY(index < info->n_blocks) ? HK_MISUSE_NONE : HK_MISUSE_FOREIGN;
-}
+/*
+ * Find the places of `count` blocks (at most the room in `places`); returns how many places they make.  Under no
+ * lock: the blocks are the caller's.  A pointer that is no block of the class ends the search: `*ret_bad` is its
+ * index and `*ret_what` the reason; else `*ret_bad` is `count`.
+ */
+unsigned hk_slabs_locate(unsigned class_idx, void *const *blocks, unsigned count, struct hk_place *places,
+			 unsigned *ret_bad, enum hk_misuse *ret_what);
 
 /* Under the lock: take up to `want` free blocks, ascending within a slab, into `out`; returns how many. */
 unsigned hk_slabs_take(struct hk_slabs *slabs, void **out, unsigned want);
 
 /*
  * Under the lock: give blocks back.  Slabs that ran empty are unlinked and chained through `next` onto
- * `*ret_empty` for hk_slabs_free_chain().  Returns the index of a block that was free already (nothing from
- * there on is given back), or `count`.
+ * `*ret_empty` for hk_slabs_free_chain().  Returns NULL, or a block that was free already: then not everything
+ * was given back.
  */
-unsigned hk_slabs_give(struct hk_slabs *slabs, const struct hk_place *places, unsigned count,
-		       struct hk_slab **ret_empty);
+void *hk_slabs_give(struct hk_slabs *slabs, const struct hk_place *places, unsigned count,
+		    struct hk_slab **ret_empty);
 
 /* Under no lock: add one more slab; false without memory. */
 bool hk_slabs_grow(struct hk_slabs *slabs);

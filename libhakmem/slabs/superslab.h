@@ -44,7 +44,10 @@ struct hk_slab {
 	uint8_t state;    /* enum hk_slab_state */
 	uint8_t bin;      /* of its class, or HK_BIN_NONE */
 	uint8_t n_slices; /* of the run that begins here */
-	uint32_t mid_pages; /* mid block: pages that the program was given */
+	union {
+		uint32_t settle_at; /* slab: once n_free reaches this, it may be in the wrong bin, or empty */
+		uint32_t mid_pages; /* mid block: pages that the program was given */
+	};
 };
 _Static_assert(sizeof(struct hk_slab) == 64, "one cache line a slab");
 
@@ -74,9 +77,20 @@ static inline struct hk_slab *hk_slab_of(const void *pointer)
 	return &superslab->slabs[superslab->first[slice]];
 }
 
+/* The SuperSlab of a pointer whose kind is a slab's or HK_KIND_MID: its addresses say where it begins. */
+static inline char *hk_superslab_base(const void *pointer)
+{
+	return (char *)((uintptr_t)pointer & ~(uintptr_t)(HK_SUPERSLAB_BYTES - 1));
+}
+
+static inline unsigned hk_slab_slice_in(const struct hk_superslab *superslab, const struct hk_slab *slab)
+{
+	return (unsigned)(slab - superslab->slabs);
+}
+
 static inline unsigned hk_slab_slice(const struct hk_slab *slab)
 {
-	return (unsigned)(slab - slab->superslab->slabs);
+	return hk_slab_slice_in(slab->superslab, slab);
 }
 
 /*
