@@ -13,8 +13,7 @@
 
 #include "slabs/slab.h"
 
-#define HK_COLD_SLOTS_MAX 2048u /* slots of a cold magazine; 1792 is where class 0 of the first design stood */
-#define HK_BATCH          256u  /* blocks moved under one lock at most */
+#define HK_BATCH 512u /* blocks moved under one lock at most */
 
 struct hk_class {
 	struct hk_slabs slabs;  /* slabs.lock guards all of this */
@@ -45,7 +44,7 @@ unsigned hk_cold_flush_step(unsigned class_idx);
 /* Free an empty cold magazine's slots; it starts small again. */
 void hk_cold_shrink(unsigned class_idx);
 
-/* Memory for the allocator itself, at most 16 KiB, not zeroed; NULL without memory. */
+/* Memory for the allocator itself, at most 1 MiB, not zeroed; NULL without memory. */
 void *hk_own_new(size_t bytes);
 void hk_own_free(void *pointer, size_t bytes);
 

@@ -21,7 +21,7 @@
 #ifndef HK_CACHES_HOT_H
 #define HK_CACHES_HOT_H
 
-#include "map/classes.h"
+#include "map/pagemap.h"
 
 #include <stdatomic.h>
 
@@ -38,21 +38,35 @@ struct hk_magazine_info { /* what only slow paths need */
 	uint8_t step;         /* index of the capacity in the ladder */
 };
 
+/* By kind, the magazines need no check of what kind of block is freed: all but the classes' are for ever empty
+ * and full at once. */
 struct hk_set {
-	struct hk_magazine magazines[HK_CLASSES];
+	union {
+		struct hk_magazine by_kind[HK_KINDS];
+		struct {
+			struct hk_magazine none; /* HK_KIND_NONE */
+			struct hk_magazine magazines[HK_CLASSES];
+		};
+	};
 	struct hk_magazine_info info[HK_CLASSES];
 };
+_Static_assert(offsetof(struct hk_set, magazines) == HK_KIND_SLAB * sizeof(struct hk_magazine), "kind is class + 1");
 
-/* A thread as the flusher sees it.  Records are type-stable: never unmapped, reused by later threads. */
+/*
+ * A thread as the flusher sees it.  Records are type-stable: never unmapped, reused by later threads.
+ *
+ * `set` stands at 0 and `busy` at 12 modulo 16, where no magazine keeps its n: processors match loads with
+ * earlier stores by the low 12 bits of the address, and a match that is none costs a nanosecond.
+ */
 struct hk_thread {
-	_Atomic uint32_t busy;            /* written by the owner alone: the partner of `set` */
-	uint32_t index;
 	struct hk_set *_Atomic set;       /* the owner's; &hk_set_none when detached or not there yet */
+	uint32_t exit_rounds;             /* how often the thread-exit hook asked to come later; owner only */
+	_Atomic uint32_t busy;            /* written by the owner alone: the partner of `set` */
 	struct hk_set *detached;          /* taken by a flusher that found the owner busy; guard: sweep lock */
 	struct hk_thread *all_next;       /* all records; grows only */
 	struct hk_thread *free_next;      /* records without a thread; guard: threads lock */
 	uint64_t budget_used;             /* bytes that the capacities allow; owner only */
-	uint32_t exit_rounds;             /* how often the thread-exit hook asked to come later; owner only */
+	uint32_t hand;                    /* class whose magazine shrinks next when the budget is used up; owner only */
 	uint8_t in_use;                   /* a thread has it; guard: threads lock */
 } HK_ALIGNED(64);
 
@@ -75,26 +89,29 @@ static HK_ALWAYS void hk_gate_leave(struct hk_thread *self)
 	atomic_store_explicit(&self->busy, 0, memory_order_release);
 }
 
-/* A block of the class, or NULL where the magazine is empty. */
-static HK_ALWAYS void *hk_hot_pop(unsigned class_idx)
+/* A block of the class whose slabs are of this kind, or NULL where the magazine is empty. */
+static HK_ALWAYS void *hk_hot_pop(unsigned kind)
 {
 	struct hk_thread *self = hk_self;
-	struct hk_magazine *magazine = &hk_gate_enter(self)->magazines[class_idx];
+	struct hk_magazine *magazine = &hk_gate_enter(self)->by_kind[kind];
 	uint32_t n = magazine->n;
-	void *block = NULL;
-	if (HK_LIKELY(n != 0)) {
-		block = magazine->slots[n - 1];
-		magazine->n = n - 1;
+	if (HK_UNLIKELY(n == 0)) {
+		hk_gate_leave(self);
+		return NULL;
 	}
+	void *block = magazine->slots[n - 1];
+	magazine->n = n - 1;
 	hk_gate_leave(self);
+	if (block == NULL)
+		__builtin_unreachable(); /* so that the caller's check for NULL is the one above */
 	return block;
 }
 
-/* Keep a freed block; false where the magazine is full. */
-static HK_ALWAYS bool hk_hot_push(unsigned class_idx, void *block)
+/* Keep a freed block of this kind; false where the magazine is full, or there is none for the kind. */
+static HK_ALWAYS bool hk_hot_push(unsigned kind, void *block)
 {
 	struct hk_thread *self = hk_self;
-	struct hk_magazine *magazine = &hk_gate_enter(self)->magazines[class_idx];
+	struct hk_magazine *magazine = &hk_gate_enter(self)->by_kind[kind];
 	uint32_t n = magazine->n;
 	bool room = HK_LIKELY(n < magazine->capacity);
 	if (room) {

@@ -16,11 +16,12 @@
 /* One magazine may hold this much. */
 #define THREAD_MAGAZINE_BYTES (256u * 1024)
 
-/* Misses at one capacity before it grows: a thread that does little stays small. */
+/*
+ * Misses at one capacity before it grows: a thread that does little stays small, and the larger the blocks, the
+ * longer.  Classes above THREAD_EAGER_BYTES start without a magazine.
+ */
 #define THREAD_MISSES_TO_GROW 3u
-
-/* Classes above this start without a magazine. */
-#define THREAD_EAGER_BYTES 256u
+#define THREAD_EAGER_BYTES    256u
 
 static const uint16_t thread_ladder[] = {0, 8, 32, 128, 512, 1024};
 
@@ -62,7 +63,6 @@ static struct hk_thread *thread_record(void)
 	atomic_store_explicit(&thread->set, (struct hk_set *)&hk_set_none, memory_order_relaxed);
 	hk_lock_take(&hk_threads.lock);
 	thread->in_use = 1;
-	thread->index = hk_threads.n++;
 	thread->all_next = atomic_load_explicit(&hk_threads.all, memory_order_relaxed);
 	atomic_store_explicit(&hk_threads.all, thread, memory_order_release);
 	hk_count(threads, 1);
@@ -116,48 +116,87 @@ size_t hk_thread_slots_bytes(unsigned step)
 }
 
 /* Count a miss; is it time for a larger magazine? */
-static bool thread_wants_growth(struct hk_thread *self, unsigned class_idx, struct hk_magazine_info *info)
+static bool thread_wants_growth(unsigned class_idx, struct hk_magazine_info *info)
 {
 	uint32_t block_bytes = hk_class_info[class_idx].block_bytes;
 	unsigned step = info->step;
 	bool eager = step == 0 && block_bytes <= THREAD_EAGER_BYTES;
-	if (!eager && ++info->misses < THREAD_MISSES_TO_GROW)
+	if (!eager && ++info->misses < THREAD_MISSES_TO_GROW + HK_MIN(block_bytes / 128, 16u))
 		return false;
 	info->misses = 0;
-	if (step + 1 >= HK_COUNT(thread_ladder))
-		return false;
-	unsigned more = thread_capacity(class_idx, step + 1) - thread_capacity(class_idx, step);
-	if (more == 0 || self->budget_used + (uint64_t)more * block_bytes > THREAD_BUDGET_BYTES)
-		return false;
-	return true;
+	return step + 1 < HK_COUNT(thread_ladder) &&
+	       thread_capacity(class_idx, step + 1) != thread_capacity(class_idx, step);
 }
 
-/* Give a class's magazine the next capacity.  The set may be taken away meanwhile: then nothing happens. */
-static void thread_grow(struct hk_thread *self, unsigned class_idx, struct hk_set *set)
+/*
+ * Give a class's magazine another capacity; blocks beyond it, the oldest, go to the cold magazine.  The set may
+ * be taken away meanwhile: then nothing happens.  False without memory.
+ */
+static bool thread_resize(struct hk_thread *self, unsigned class_idx, struct hk_set *set, unsigned step)
 {
-	unsigned step = set->info[class_idx].step;
-	void **slots = NULL, **old = NULL;
-	bool frugal = hk_clock_coarse_nsec() < atomic_load_explicit(&thread_frugal_until, memory_order_relaxed);
-	if ((frugal && step != 0) || (slots = hk_own_new(hk_thread_slots_bytes(step + 1))) == NULL)
-		return;
-	slots[0] = NULL; /* its page fault happens here */
+	void **slots = NULL, **old = NULL, *batch[HK_BATCH];
+	unsigned old_step = 0, extra = 0;
+	if (step != 0 && (slots = hk_own_new(hk_thread_slots_bytes(step))) == NULL)
+		return false;
+	if (slots != NULL)
+		slots[0] = NULL; /* its page fault happens here */
 	bool ours = hk_gate_enter(self) == set;
 	if (ours) {
 		struct hk_magazine *magazine = &set->magazines[class_idx];
+		unsigned capacity = thread_capacity(class_idx, step), n = magazine->n;
+		extra = n > capacity ? HK_MIN(n - capacity, HK_BATCH) : 0;
+		HK_ASSERT(n - extra <= capacity);
 		old = magazine->slots;
-		if (magazine->n != 0)
-			memcpy(slots, old, magazine->n * sizeof *slots);
-		magazine->slots = slots;
-		magazine->capacity = thread_capacity(class_idx, step + 1);
-		set->info[class_idx].step = (uint8_t)(step + 1);
-		self->budget_used += (uint64_t)(magazine->capacity - thread_capacity(class_idx, step)) *
-				     hk_class_info[class_idx].block_bytes;
+		old_step = set->info[class_idx].step;
+		if (extra != 0)
+			memcpy(batch, old, extra * sizeof *batch);
+		if (n != extra)
+			memcpy(slots, old + extra, (n - extra) * sizeof *slots);
+		self->budget_used += ((uint64_t)capacity - magazine->capacity) * hk_class_info[class_idx].block_bytes;
+		*magazine = (struct hk_magazine){.slots = slots, .n = n - extra, .capacity = capacity};
+		set->info[class_idx].step = (uint8_t)step;
 	}
 	hk_gate_leave(self);
-	if (!ours)
-		hk_own_free(slots, hk_thread_slots_bytes(step + 1));
-	else if (old != NULL)
-		hk_own_free(old, hk_thread_slots_bytes(step));
+	if (extra != 0)
+		hk_cold_give(class_idx, batch, extra, 0, false);
+	if (!ours && slots != NULL)
+		hk_own_free(slots, hk_thread_slots_bytes(step));
+	if (old != NULL)
+		hk_own_free(old, hk_thread_slots_bytes(old_step));
+	return true;
+}
+
+/* The step of a class's magazine, or 0 where the set is no longer ours. */
+static unsigned thread_step(struct hk_thread *self, unsigned class_idx, struct hk_set *set)
+{
+	unsigned step = hk_gate_enter(self) == set ? set->info[class_idx].step : 0;
+	hk_gate_leave(self);
+	return step;
+}
+
+/* Make room in the budget: other classes' magazines shrink in turn.  Those in use will grow again. */
+static bool thread_make_room(struct hk_thread *self, unsigned class_idx, struct hk_set *set, uint64_t bytes)
+{
+	for (unsigned tries = 0; self->budget_used + bytes > THREAD_BUDGET_BYTES; tries++) {
+		unsigned victim = self->hand++ % HK_CLASSES;
+		if (tries == 2 * HK_CLASSES)
+			return false;
+		unsigned step = victim != class_idx ? thread_step(self, victim, set) : 0;
+		if (step != 0)
+			thread_resize(self, victim, set, step - 1);
+	}
+	return true;
+}
+
+/* A class missed often enough: the next capacity, as far as the budget goes. */
+static void thread_grow(struct hk_thread *self, unsigned class_idx, struct hk_set *set)
+{
+	unsigned step = thread_step(self, class_idx, set);
+	uint64_t more = thread_capacity(class_idx, step + 1) - thread_capacity(class_idx, step);
+	bool frugal = hk_clock_coarse_nsec() < atomic_load_explicit(&thread_frugal_until, memory_order_relaxed);
+	if ((!frugal || step == 0) &&
+	    thread_make_room(self, class_idx, set, more * hk_class_info[class_idx].block_bytes))
+		thread_resize(self, class_idx, set, step + 1);
 }
 
 /* On a slow path: a larger magazine where misses call for it; returns the capacity.  0 = no magazine. */
@@ -167,15 +206,13 @@ static unsigned thread_prepare(struct hk_thread *self, unsigned class_idx)
 	if (set == NULL)
 		return 0;
 	bool grow = false;
-	unsigned capacity = 0;
 	/* the set is ours to read only inside the gate */
 	if (hk_gate_enter(self) == set)
-		grow = thread_wants_growth(self, class_idx, &set->info[class_idx]);
+		grow = thread_wants_growth(class_idx, &set->info[class_idx]);
 	hk_gate_leave(self);
 	if (grow)
 		thread_grow(self, class_idx, set);
-	set = hk_gate_enter(self);
-	capacity = set->magazines[class_idx].capacity;
+	unsigned capacity = hk_gate_enter(self)->magazines[class_idx].capacity;
 	hk_gate_leave(self);
 	return capacity;
 }
@@ -266,7 +303,7 @@ void hk_thread_give(unsigned class_idx, void *block)
 		return;
 	}
 	n = thread_pop_half(self, class_idx, batch, &hot_delta);
-	if (!hk_hot_push(class_idx, block))
+	if (!hk_hot_push(HK_KIND_SLAB + class_idx, block))
 		batch[n++] = block;
 	if (n != 0 || hot_delta != 0)
 		hk_cold_give(class_idx, batch, n, hot_delta, false);

@@ -9,7 +9,6 @@ struct hk_thread_list {
 	struct hk_lock lock;
 	struct hk_thread *_Atomic all; /* grows only, so it is walked without the lock */
 	struct hk_thread *free;
-	uint32_t n;
 };
 
 extern struct hk_thread_list hk_threads;

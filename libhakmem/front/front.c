@@ -67,7 +67,7 @@ void *hk_malloc_class(unsigned class_idx)
 
 static inline void *front_class(unsigned class_idx)
 {
-	void *block = hk_hot_pop(class_idx);
+	void *block = hk_hot_pop(HK_KIND_SLAB + class_idx);
 	return HK_LIKELY(block != NULL) ? block : hk_malloc_class(class_idx);
 }
 

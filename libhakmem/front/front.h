@@ -22,19 +22,16 @@ void hk_free_rest(void *pointer) HK_NOINLINE;
 static HK_ALWAYS void *hk_malloc(size_t bytes)
 {
 	if (HK_LIKELY(bytes - 1 < HK_TINY_EXACT_BYTES)) {
-		unsigned class_idx = (unsigned)((bytes - 1) >> 4);
-		void *block = hk_hot_pop(class_idx);
-		return HK_LIKELY(block != NULL) ? block : hk_malloc_class(class_idx);
+		void *block = hk_hot_pop(HK_KIND_SLAB + (unsigned)((bytes - 1) >> 4));
+		return HK_LIKELY(block != NULL) ? block : hk_malloc_class((unsigned)((bytes - 1) >> 4));
 	}
 	return hk_malloc_rest(bytes);
 }
 
 static HK_ALWAYS void hk_free(void *pointer)
 {
-	unsigned class_idx = hk_pagemap_kind(pointer) - HK_KIND_SLAB;
-	if (HK_LIKELY(class_idx < HK_CLASSES) && HK_LIKELY(hk_hot_push(class_idx, pointer)))
-		return;
-	hk_free_rest(pointer);
+	if (HK_UNLIKELY(!hk_hot_push(hk_pagemap_kind(pointer), pointer)))
+		hk_free_rest(pointer);
 }
 
 void *hk_calloc(size_t count, size_t bytes);

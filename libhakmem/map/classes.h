@@ -18,6 +18,7 @@
 #define HK_TINY_BYTES       65536u /* to here a request is served from a class */
 #define HK_CLASSES          100u   /* the program's */
 #define HK_CLASSES_OWN      7u     /* the allocator's: 64 bytes to 16 KiB */
+#define HK_OWN_BYTES        16384u /* the largest of them */
 #define HK_CLASSES_ALL      (HK_CLASSES + HK_CLASSES_OWN)
 #define HK_SLAB_BLOCKS_MAX  (HK_SLICE_BYTES / 16) /* blocks in the fullest slab */
 
@@ -52,10 +53,10 @@ static inline unsigned hk_class_of(size_t bytes)
  * HK_CLASSES where none does. */
 unsigned hk_class_of_aligned(size_t bytes, size_t alignment);
 
-/* The allocator's own class for `bytes`, at most 16 KiB. */
+/* The allocator's own class for `bytes`, at most HK_OWN_BYTES. */
 static inline unsigned hk_class_own(size_t bytes)
 {
-	static const uint16_t limits[HK_CLASSES_OWN] = {64, 256, 1024, 2048, 4096, 8192, 16384};
+	static const uint16_t limits[HK_CLASSES_OWN] = {64, 256, 1024, 2048, 4096, 8192, HK_OWN_BYTES};
 	unsigned i = 0;
 	while (limits[i] < bytes)
 		i++;

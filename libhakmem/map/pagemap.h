@@ -13,7 +13,7 @@
 #ifndef HK_MAP_PAGEMAP_H
 #define HK_MAP_PAGEMAP_H
 
-#include "base/attr.h"
+#include "map/classes.h"
 
 #include <stdatomic.h>
 
@@ -23,12 +23,13 @@
 #define HK_PAGEMAP_LEAF_SLICES  (1u << (HK_PAGEMAP_LEAF_SHIFT - HK_SLICE_SHIFT))
 #define HK_PAGEMAP_LEAF_REGIONS (1u << (HK_PAGEMAP_LEAF_SHIFT - HK_SUPERSLAB_SHIFT))
 
-/* What a slice is; 1 + class index for the slices of a slab. */
+/* What a slice is.  Small numbers throughout: a thread's magazines are indexed by kind. */
 enum hk_kind {
-	HK_KIND_NONE = 0,    /* not ours, or nothing is allocated there */
-	HK_KIND_SLAB = 1,    /* of class 0; up to HK_CLASSES_ALL */
-	HK_KIND_MID = 254,   /* the first slice of a mid block */
-	HK_KIND_LARGE = 255, /* the first slice of a large block */
+	HK_KIND_NONE = 0, /* not ours, or nothing is allocated there */
+	HK_KIND_SLAB = 1, /* a slab of class 0; up to HK_CLASSES_ALL of them */
+	HK_KIND_MID = HK_KIND_SLAB + HK_CLASSES_ALL, /* the first slice of a mid block */
+	HK_KIND_LARGE,                               /* the first slice of a large block */
+	HK_KINDS,
 };
 
 struct hk_pagemap_leaf {

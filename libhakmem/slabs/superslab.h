@@ -29,6 +29,7 @@ enum hk_slab_state {
 	HK_SLAB_FREE = 0, /* no slab begins at this slice */
 	HK_SLAB_LIVE = 1, /* a slab of class_idx */
 	HK_SLAB_MID = 2,  /* a mid block */
+	HK_SLAB_OWN = 3,  /* memory of the allocator itself, too large for its classes */
 };
 
 struct hk_slab {
