@@ -4,9 +4,9 @@
 
 #include <time.h>
 
-static struct hkp_stats counters_home HK_ALIGNED(64);
+struct hkp_stats hk_counters_home HK_ALIGNED(64);
 
-struct hkp_stats *_Atomic hk_counters = &counters_home;
+struct hkp_stats *_Atomic hk_counters = &hk_counters_home;
 struct hk_counters_private hk_counters_private;
 
 static uint64_t counters_clock(clockid_t id)

@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 
 extern struct hkp_stats *_Atomic hk_counters;
+extern struct hkp_stats hk_counters_home; /* where they begin */
 
 /* What of releasable_bytes is not a published counter of its own; guarded like the process-wide counters. */
 struct hk_counters_private {
@@ -26,6 +27,12 @@ extern struct hk_counters_private hk_counters_private;
 static inline struct hkp_stats *hk_stats(void)
 {
 	return atomic_load_explicit(&hk_counters, memory_order_relaxed);
+}
+
+/* Are the counters in a shared segment? */
+static inline bool hk_counters_published(void)
+{
+	return hk_stats() != &hk_counters_home;
 }
 
 #define hk_count(name, delta)                                                                                 \

@@ -18,7 +18,8 @@
 #define COLD_TOTAL_MAX (16u << 20)
 
 /* Blocks located at a time before their class is locked: what fits the first-level cache with their bitmaps. */
-#define COLD_LOCATE 128u
+#define COLD_LOCATE     128u
+#define COLD_LOCATE_FEW 16u /* for few of them: the stack is memory too */
 
 #define COLD_CLASS(i)  [i] = {.slabs = {.lock = HK_LOCK_INIT(HK_RANK_CLASS), .class_idx = (i)}}
 #define COLD_TEN(i)                                                                                           \
@@ -86,8 +87,15 @@ static void cold_leave(struct hk_class *class, struct cold_before before)
 		if (taken - cold - hot != 0)
 			hk_count(used_bytes, taken - cold - hot);
 	}
-	cold_publish(class, &hk_stats()->classes[c]);
+	if (HK_UNLIKELY(hk_counters_published()))
+		cold_publish(class, &hk_stats()->classes[c]);
 	hk_lock_drop(&class->slabs.lock);
+}
+
+void hk_cold_publish(void)
+{
+	for (unsigned c = 0; c < HK_CLASSES_ALL; c++)
+		cold_publish(&hk_classes[c], &hk_stats()->classes[c]);
 }
 
 /* ---- taking -------------------------------------------------------------------------------------------- */
@@ -116,9 +124,9 @@ unsigned hk_cold_take(unsigned class_idx, void **out, unsigned want, int hot_del
 
 /* ---- giving -------------------------------------------------------------------------------------------- */
 
-static void cold_give_slabs(struct hk_class *class, void *const *blocks, unsigned count)
+static HK_ALWAYS void cold_give_places(struct hk_class *class, void *const *blocks, unsigned count,
+				       struct hk_place *places)
 {
-	struct hk_place places[COLD_LOCATE];
 	struct hk_slab *empties = NULL;
 	enum hk_misuse what;
 	unsigned bad;
@@ -132,6 +140,29 @@ static void cold_give_slabs(struct hk_class *class, void *const *blocks, unsigne
 	if (HK_UNLIKELY(twice != NULL))
 		hk_misuse("free", twice, HK_MISUSE_DOUBLE);
 	hk_slabs_free_chain(empties);
+}
+
+static HK_NOINLINE void cold_give_few(struct hk_class *class, void *const *blocks, unsigned count)
+{
+	struct hk_place places[COLD_LOCATE_FEW];
+	cold_give_places(class, blocks, count, places);
+}
+
+static HK_NOINLINE void cold_give_many(struct hk_class *class, void *const *blocks, unsigned count)
+{
+	struct hk_place places[COLD_LOCATE];
+	cold_give_places(class, blocks, count, places);
+}
+
+static void cold_give_slabs(struct hk_class *class, void *const *blocks, unsigned count)
+{
+	for (unsigned done = 0, n; done < count; done += n) {
+		n = HK_MIN(count - done, COLD_LOCATE);
+		if (n <= COLD_LOCATE_FEW)
+			cold_give_few(class, blocks + done, n);
+		else
+			cold_give_many(class, blocks + done, n);
+	}
 }
 
 static unsigned cold_slots_max(unsigned class_idx)
@@ -193,11 +224,7 @@ void hk_cold_give(unsigned class_idx, void *const *blocks, unsigned count, int h
 		class->n_hot += (uint32_t)hot_delta;
 		cold_leave(class, before);
 	}
-	while (done < count) {
-		unsigned n = HK_MIN(count - done, COLD_LOCATE);
-		cold_give_slabs(class, blocks + done, n);
-		done += n;
-	}
+	cold_give_slabs(class, blocks + done, count - done);
 }
 
 unsigned hk_cold_flush_step(unsigned class_idx)

@@ -44,6 +44,10 @@ unsigned hk_cold_flush_step(unsigned class_idx);
 /* Free an empty cold magazine's slots; it starts small again. */
 void hk_cold_shrink(unsigned class_idx);
 
+/* Write all classes' counters.  They are kept up to date once the process is registered, not before: their pages
+ * stay untouched in small processes.  Under all class locks, or for a hint. */
+void hk_cold_publish(void);
+
 /* Memory for the allocator itself, at most 1 MiB, not zeroed; NULL without memory. */
 void *hk_own_new(size_t bytes);
 void hk_own_free(void *pointer, size_t bytes);

@@ -38,6 +38,9 @@ struct hk_magazine_info { /* what only slow paths need */
 	uint8_t step;         /* index of the capacity in the ladder */
 };
 
+#define HK_MAGAZINE_FIRST 8u  /* blocks that a magazine holds at first */
+#define HK_SET_FIRST      28u /* such magazines for which the set itself has the slots */
+
 /* By kind, the magazines need no check of what kind of block is freed: all but the classes' are for ever empty
  * and full at once. */
 struct hk_set {
@@ -49,7 +52,10 @@ struct hk_set {
 		};
 	};
 	struct hk_magazine_info info[HK_CLASSES];
+	uint32_t first_free;                          /* mask of what is free below */
+	void *first[HK_SET_FIRST][HK_MAGAZINE_FIRST]; /* slots of magazines at their first capacity, on this same page */
 };
+_Static_assert(sizeof(struct hk_set) <= HK_PAGE_BYTES, "a thread that does little has one page of magazines");
 _Static_assert(offsetof(struct hk_set, magazines) == HK_KIND_SLAB * sizeof(struct hk_magazine), "kind is class + 1");
 
 /*

@@ -36,8 +36,7 @@ void hk_set_empty(struct hk_set *set, bool direct, uint64_t *n_blocks)
 			hk_cold_give(c, magazine->slots, magazine->n, -reported, direct);
 		if (n_blocks != NULL)
 			n_blocks[c] += magazine->n;
-		if (magazine->slots != NULL)
-			hk_own_free(magazine->slots, hk_thread_slots_bytes(set->info[c].step));
+		hk_set_free_slots(set, magazine->slots, set->info[c].step);
 	}
 	hk_own_free(set, sizeof *set);
 }

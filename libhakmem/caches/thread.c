@@ -13,9 +13,6 @@
  * without the cold magazine; the rest is for mixed sizes. */
 #define THREAD_BUDGET_BYTES (512u * 1024)
 
-/* One magazine may hold this much. */
-#define THREAD_MAGAZINE_BYTES (256u * 1024)
-
 /*
  * Misses at one capacity before it grows: a thread that does little stays small, and the larger the blocks, the
  * longer.  Classes above THREAD_EAGER_BYTES start without a magazine.
@@ -23,7 +20,10 @@
 #define THREAD_MISSES_TO_GROW 3u
 #define THREAD_EAGER_BYTES    256u
 
-static const uint16_t thread_ladder[] = {0, 8, 32, 128, 512, 1024};
+/* Capacities, in slots and in bytes of blocks: a magazine takes what both allow, but 2 blocks in any case. */
+static const uint16_t thread_ladder[] = {0, HK_MAGAZINE_FIRST, 32, 128, 512, 1024};
+static const uint32_t thread_ladder_bytes[] = {0, 1u << 10, 8u << 10, 64u << 10, 256u << 10, 256u << 10};
+_Static_assert(HK_COUNT(thread_ladder) == HK_COUNT(thread_ladder_bytes), "a step has both");
 
 const struct hk_set hk_set_none;
 struct hk_thread hk_thread_new = {.set = (struct hk_set *)&hk_set_none};
@@ -96,6 +96,7 @@ static struct hk_set *thread_set(struct hk_thread *self)
 	if (set == NULL)
 		return NULL;
 	memset(set, 0, sizeof *set);
+	set->first_free = hk_mask32(0, HK_SET_FIRST);
 	self->budget_used = 0;
 	/* Only the owner installs, and a flusher only ever takes: while it is none, it stays none. */
 	atomic_store_explicit(&self->set, set, memory_order_release);
@@ -107,12 +108,23 @@ static struct hk_set *thread_set(struct hk_thread *self)
 static unsigned thread_capacity(unsigned class_idx, unsigned step)
 {
 	uint32_t block_bytes = hk_class_info[class_idx].block_bytes;
-	return HK_MIN(thread_ladder[step], HK_MAX(THREAD_MAGAZINE_BYTES / block_bytes, 2u));
+	return HK_MIN(thread_ladder[step], HK_MAX(thread_ladder_bytes[step] / block_bytes, 2u));
 }
 
-size_t hk_thread_slots_bytes(unsigned step)
+static size_t thread_slots_bytes(unsigned step)
 {
 	return thread_ladder[step] * sizeof(void *);
+}
+
+static bool thread_slots_inside(const struct hk_set *set, void **slots)
+{
+	return (uintptr_t)slots - (uintptr_t)set < sizeof *set;
+}
+
+void hk_set_free_slots(struct hk_set *set, void **slots, unsigned step)
+{
+	if (slots != NULL && !thread_slots_inside(set, slots))
+		hk_own_free(slots, thread_slots_bytes(step));
 }
 
 /* Count a miss; is it time for a larger magazine? */
@@ -121,49 +133,85 @@ static bool thread_wants_growth(unsigned class_idx, struct hk_magazine_info *inf
 	uint32_t block_bytes = hk_class_info[class_idx].block_bytes;
 	unsigned step = info->step;
 	bool eager = step == 0 && block_bytes <= THREAD_EAGER_BYTES;
-	if (!eager && ++info->misses < THREAD_MISSES_TO_GROW + HK_MIN(block_bytes / 128, 16u))
+	if (!eager && ++info->misses < THREAD_MISSES_TO_GROW + HK_MIN(block_bytes / 32, 48u))
 		return false;
 	info->misses = 0;
 	return step + 1 < HK_COUNT(thread_ladder) &&
 	       thread_capacity(class_idx, step + 1) != thread_capacity(class_idx, step);
 }
 
-/*
- * Give a class's magazine another capacity; blocks beyond it, the oldest, go to the cold magazine.  The set may
- * be taken away meanwhile: then nothing happens.  False without memory.
- */
-static bool thread_resize(struct hk_thread *self, unsigned class_idx, struct hk_set *set, unsigned step)
+/* Inside the gate: slots at the first capacity from the set itself, or NULL. */
+static void **thread_first_slots(struct hk_set *set)
 {
-	void **slots = NULL, **old = NULL, *batch[HK_BATCH];
-	unsigned old_step = 0, extra = 0;
-	if (step != 0 && (slots = hk_own_new(hk_thread_slots_bytes(step))) == NULL)
-		return false;
-	if (slots != NULL)
+	if (set->first_free == 0)
+		return NULL;
+	unsigned i = hk_ctz64(set->first_free);
+	set->first_free &= set->first_free - 1;
+	return set->first[i];
+}
+
+/* Inside the gate: move a magazine of at most `capacity` blocks into other slots; returns the old ones unless
+ * they stay in the set. */
+static void **thread_move_magazine(struct hk_set *set, struct hk_magazine *magazine, void **slots, unsigned capacity)
+{
+	void **old = magazine->slots;
+	if (magazine->n != 0)
+		memcpy(slots, old, magazine->n * sizeof *slots);
+	magazine->slots = slots;
+	magazine->capacity = capacity;
+	if (old == NULL || !thread_slots_inside(set, old))
+		return old;
+	set->first_free |= 1u << ((void *(*)[HK_MAGAZINE_FIRST])old - set->first);
+	return NULL;
+}
+
+/*
+ * Give a class's magazine, which holds no more than the new capacity, the slots for it.  The set may be taken away
+ * meanwhile: then nothing happens.
+ */
+static void thread_resize(struct hk_thread *self, unsigned class_idx, struct hk_set *set, unsigned step)
+{
+	void **slots = NULL, **old = NULL;
+	unsigned old_step = 0, capacity = thread_capacity(class_idx, step);
+	bool ours = hk_gate_enter(self) == set, inside = ours && step == 1 && set->first_free != 0;
+	hk_gate_leave(self);
+	if (!inside && step != 0) {
+		if ((slots = hk_own_new(thread_slots_bytes(step))) == NULL)
+			return;
 		slots[0] = NULL; /* its page fault happens here */
-	bool ours = hk_gate_enter(self) == set;
+	}
+	ours = hk_gate_enter(self) == set;
 	if (ours) {
 		struct hk_magazine *magazine = &set->magazines[class_idx];
-		unsigned capacity = thread_capacity(class_idx, step), n = magazine->n;
-		extra = n > capacity ? HK_MIN(n - capacity, HK_BATCH) : 0;
-		HK_ASSERT(n - extra <= capacity);
-		old = magazine->slots;
-		old_step = set->info[class_idx].step;
-		if (extra != 0)
-			memcpy(batch, old, extra * sizeof *batch);
-		if (n != extra)
-			memcpy(slots, old + extra, (n - extra) * sizeof *slots);
 		self->budget_used += ((uint64_t)capacity - magazine->capacity) * hk_class_info[class_idx].block_bytes;
-		*magazine = (struct hk_magazine){.slots = slots, .n = n - extra, .capacity = capacity};
+		HK_ASSERT(magazine->n <= capacity);
+		old = thread_move_magazine(set, magazine, inside ? thread_first_slots(set) : slots, capacity);
+		old_step = set->info[class_idx].step;
 		set->info[class_idx].step = (uint8_t)step;
+	}
+	hk_gate_leave(self);
+	if (!ours)
+		old = slots, old_step = step;
+	if (old != NULL)
+		hk_own_free(old, thread_slots_bytes(old_step));
+}
+
+/* Shrink a class's magazine by a step; the blocks beyond the new capacity, the oldest, become cold. */
+static HK_NOINLINE void thread_shrink(struct hk_thread *self, unsigned class_idx, struct hk_set *set, unsigned step)
+{
+	void *batch[HK_BATCH];
+	unsigned extra = 0, capacity = thread_capacity(class_idx, step);
+	if (hk_gate_enter(self) == set) {
+		struct hk_magazine *magazine = &set->magazines[class_idx];
+		extra = magazine->n > capacity ? HK_MIN(magazine->n - capacity, HK_BATCH) : 0;
+		memcpy(batch, magazine->slots, extra * sizeof *batch);
+		memmove(magazine->slots, magazine->slots + extra, (magazine->n - extra) * sizeof *batch);
+		magazine->n -= extra;
 	}
 	hk_gate_leave(self);
 	if (extra != 0)
 		hk_cold_give(class_idx, batch, extra, 0, false);
-	if (!ours && slots != NULL)
-		hk_own_free(slots, hk_thread_slots_bytes(step));
-	if (old != NULL)
-		hk_own_free(old, hk_thread_slots_bytes(old_step));
-	return true;
+	thread_resize(self, class_idx, set, step);
 }
 
 /* The step of a class's magazine, or 0 where the set is no longer ours. */
@@ -183,7 +231,7 @@ static bool thread_make_room(struct hk_thread *self, unsigned class_idx, struct 
 			return false;
 		unsigned step = victim != class_idx ? thread_step(self, victim, set) : 0;
 		if (step != 0)
-			thread_resize(self, victim, set, step - 1);
+			thread_shrink(self, victim, set, step - 1);
 	}
 	return true;
 }
@@ -253,35 +301,55 @@ static int thread_report_now(struct hk_thread *self, unsigned class_idx)
 	return delta;
 }
 
-void *hk_thread_take(unsigned class_idx)
+/* The stack that a slow path uses is memory that an idle thread keeps: small magazines use little of it. */
+#define THREAD_BATCH_SMALL 20u
+
+static HK_ALWAYS void *thread_take(struct hk_thread *self, unsigned class_idx, void **batch, unsigned want)
 {
-	void *batch[HK_BATCH];
-	struct hk_thread *self = thread_self();
-	unsigned capacity = self != NULL ? thread_prepare(self, class_idx) : 0;
-	unsigned want = HK_MIN(capacity / 2, HK_BATCH - 1);
-	int hot_delta = capacity != 0 ? thread_report_now(self, class_idx) : 0;
-	unsigned n = hk_cold_take(class_idx, batch, want + 1, hot_delta);
-	hk_counters_touch();
-	if (n == 0)
-		return NULL;
+	int hot_delta = want > 1 ? thread_report_now(self, class_idx) : 0;
+	unsigned n = hk_cold_take(class_idx, batch, want, hot_delta);
 	if (n > 1) {
 		unsigned pushed = thread_refill(self, class_idx, batch + 1, n - 1), left = n - 1 - pushed;
 		if (HK_UNLIKELY(left != 0)) /* a flusher took the set meanwhile */
 			hk_cold_give(class_idx, batch + 1 + pushed, left, -(int)left, false);
 	}
-	return batch[0];
+	return n != 0 ? batch[0] : NULL;
 }
 
-/* The older half of a full magazine, out of it; the newer, warmer blocks stay.  They leave the magazine
- * before they get anywhere else: a fork in between must not see a block twice. */
-static unsigned thread_pop_half(struct hk_thread *self, unsigned class_idx, void **out, int *ret_hot_delta)
+static HK_NOINLINE void *thread_take_small(struct hk_thread *self, unsigned class_idx, unsigned want)
+{
+	void *batch[THREAD_BATCH_SMALL];
+	return thread_take(self, class_idx, batch, want);
+}
+
+static HK_NOINLINE void *thread_take_large(struct hk_thread *self, unsigned class_idx, unsigned want)
+{
+	void *batch[HK_BATCH];
+	return thread_take(self, class_idx, batch, want);
+}
+
+void *hk_thread_take(unsigned class_idx)
+{
+	struct hk_thread *self = thread_self();
+	unsigned capacity = self != NULL ? thread_prepare(self, class_idx) : 0;
+	unsigned want = HK_MIN(capacity / 2, HK_BATCH - 1) + 1;
+	void *block = want <= THREAD_BATCH_SMALL ? thread_take_small(self, class_idx, want)
+						 : thread_take_large(self, class_idx, want);
+	hk_counters_touch();
+	return block;
+}
+
+/* Half of a magazine that is full, at most `most`, out of it: the older half, as the newer blocks are warm.  They
+ * leave the magazine before they get anywhere else: a fork in between must not see a block twice. */
+static unsigned thread_pop_half(struct hk_thread *self, unsigned class_idx, void **out, unsigned most,
+				int *ret_hot_delta)
 {
 	struct hk_set *set = hk_gate_enter(self);
 	struct hk_magazine *magazine = &set->magazines[class_idx];
 	unsigned n = 0;
 	*ret_hot_delta = 0;
 	if (magazine->capacity != 0) {
-		n = magazine->n == magazine->capacity ? HK_MIN((magazine->n + 1) / 2, HK_BATCH - 1) : 0;
+		n = magazine->n == magazine->capacity ? HK_MIN((magazine->n + 1) / 2, most) : 0;
 		memcpy(out, magazine->slots, n * sizeof *out);
 		memmove(magazine->slots, magazine->slots + n, (magazine->n - n) * sizeof *out);
 		magazine->n -= n;
@@ -291,22 +359,38 @@ static unsigned thread_pop_half(struct hk_thread *self, unsigned class_idx, void
 	return n;
 }
 
-void hk_thread_give(unsigned class_idx, void *block)
+static HK_ALWAYS void thread_give(struct hk_thread *self, unsigned class_idx, void *block, void **batch, unsigned most)
 {
-	void *batch[HK_BATCH];
-	struct hk_thread *self = thread_self();
-	unsigned n = 0;
-	int hot_delta = 0;
-	if (self == NULL || thread_prepare(self, class_idx) == 0) {
-		hk_cold_give(class_idx, &block, 1, 0, self == NULL);
-		hk_counters_touch();
-		return;
-	}
-	n = thread_pop_half(self, class_idx, batch, &hot_delta);
+	int hot_delta;
+	unsigned n = thread_pop_half(self, class_idx, batch, most - 1, &hot_delta);
 	if (!hk_hot_push(HK_KIND_SLAB + class_idx, block))
 		batch[n++] = block;
 	if (n != 0 || hot_delta != 0)
 		hk_cold_give(class_idx, batch, n, hot_delta, false);
+}
+
+static HK_NOINLINE void thread_give_small(struct hk_thread *self, unsigned class_idx, void *block)
+{
+	void *batch[THREAD_BATCH_SMALL];
+	thread_give(self, class_idx, block, batch, THREAD_BATCH_SMALL);
+}
+
+static HK_NOINLINE void thread_give_large(struct hk_thread *self, unsigned class_idx, void *block)
+{
+	void *batch[HK_BATCH];
+	thread_give(self, class_idx, block, batch, HK_BATCH);
+}
+
+void hk_thread_give(unsigned class_idx, void *block)
+{
+	struct hk_thread *self = thread_self();
+	unsigned capacity = self != NULL ? thread_prepare(self, class_idx) : 0;
+	if (capacity == 0)
+		hk_cold_give(class_idx, &block, 1, 0, self == NULL);
+	else if (capacity / 2 < THREAD_BATCH_SMALL)
+		thread_give_small(self, class_idx, block);
+	else
+		thread_give_large(self, class_idx, block);
 	hk_counters_touch();
 }
 

@@ -13,8 +13,8 @@ struct hk_thread_list {
 
 extern struct hk_thread_list hk_threads;
 
-/* Bytes of the slot array of a magazine at this step of the ladder. */
-size_t hk_thread_slots_bytes(unsigned step);
+/* Free the slot array of a magazine at this step of the ladder, unless it lies in the set itself. */
+void hk_set_free_slots(struct hk_set *set, void **slots, unsigned step);
 
 /* Return all blocks of a set that no owner can reach any more, to the slabs (`direct`: past the cold
  * magazines), then its memory.  Under no lock but the sweep lock.  Adds the blocks of each class to

@@ -2,6 +2,7 @@
 /* The malloc family by its libc names: what LD_PRELOAD interposes. */
 #include "base/counters.h"
 #include "base/log.h"
+#include "caches/cold.h"
 #include "front/front.h"
 #include "policy/flush.h"
 
@@ -185,6 +186,7 @@ HK_EXPORT int malloc_info(int options, FILE *stream)
 		errno = EINVAL;
 		return -1;
 	}
+	hk_cold_publish();
 	fprintf(stream, "<malloc version=\"hakmem-1\">\n");
 #define X(name, unit, help) fprintf(stream, "<" #name ">%lu</" #name ">\n", (unsigned long)s->name);
 	HKP_STATS_GLOBALS(X)

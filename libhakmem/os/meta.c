@@ -12,7 +12,7 @@
 #define META_CHUNK_BYTES (HK_PAGE_BYTES + META_CHUNK_UNITS * HK_META_UNIT_BYTES)
 #define META_BUMP_BYTES  (64u * 1024)
 
-struct meta_chunk { /* at the start of its own mapping; the units follow on the next page */
+struct meta_chunk { /* at the start of its own mapping; the units follow on the next page, the rest of this one is bumped */
 	struct meta_chunk *next;
 	uint64_t free;  /* units to be had */
 	uint64_t dirty; /* of those, the ones whose purge was refused: not zero */
@@ -25,6 +25,15 @@ static char *meta_bump_next, *meta_bump_end; /* guarded by meta_lock */
 struct hk_lock *hk_meta_lock(void)
 {
 	return &meta_lock;
+}
+
+/* Under the lock: bump from here on, if it is more than what there is. */
+static void meta_bump_offer(char *start, char *end)
+{
+	if (end - start <= meta_bump_end - meta_bump_next)
+		return;
+	meta_bump_next = start;
+	meta_bump_end = end;
 }
 
 static char *meta_unit_address(struct meta_chunk *chunk, unsigned index)
@@ -61,6 +70,7 @@ void *hk_meta_unit_new(void)
 		hk_lock_take(&meta_lock);
 		chunk->next = meta_chunks;
 		meta_chunks = chunk;
+		meta_bump_offer((char *)chunk + HK_CACHE_LINE, (char *)chunk + HK_PAGE_BYTES);
 		hk_count(metadata_bytes, META_CHUNK_BYTES);
 		hk_count(mapped_bytes, META_CHUNK_BYTES);
 		hk_lock_drop(&meta_lock);
@@ -107,10 +117,7 @@ void *hk_meta_bump(size_t bytes)
 	if (area == NULL)
 		return NULL;
 	hk_lock_take(&meta_lock);
-	if (mapped - bytes > (size_t)(meta_bump_end - meta_bump_next)) {
-		meta_bump_next = area + bytes;
-		meta_bump_end = area + mapped;
-	}
+	meta_bump_offer(area + bytes, area + mapped);
 	hk_count(metadata_bytes, mapped);
 	hk_count(mapped_bytes, mapped);
 	hk_lock_drop(&meta_lock);

@@ -13,8 +13,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-static struct hkp_stats *stats_private; /* where the counters began; set at the first publish */
-
 /* ---- all locks ----------------------------------------------------------------------------------------- */
 
 static void locks_each(void (*act)(struct hk_lock *))
@@ -67,9 +65,8 @@ static void stats_move(struct hkp_stats *to, const struct hkp_stats *from)
 	to->version = HKP_STATS_VERSION;
 	to->size = HKP_STATS_BYTES;
 	to->n_classes = HK_CLASSES;
-	for (unsigned c = 0; c < HK_CLASSES_ALL; c++)
-		to->classes[c].block_bytes = hk_class_info[c].block_bytes;
 	atomic_store_explicit(&hk_counters, to, memory_order_release);
+	hk_cold_publish();
 }
 
 /* A later segment (after the control thread was stopped, say) takes the place of the one before, address and
@@ -79,15 +76,13 @@ int hk_stats_publish(int memfd)
 	struct hkp_stats now;
 	hk_locks_take_all();
 	struct hkp_stats *before = hk_stats();
-	bool again = stats_private != NULL && before != stats_private;
+	bool again = hk_counters_published();
 	memcpy(&now, before, sizeof now);
 	long address = hk_sys6(SYS_mmap, again ? (long)before : 0, HKP_STATS_BYTES, PROT_READ | PROT_WRITE,
 			       MAP_SHARED | (again ? MAP_FIXED : 0), memfd, 0);
 	bool ok = address >= 0 || address <= -4096;
-	if (ok) {
-		stats_private = again ? stats_private : before;
+	if (ok)
 		stats_move((struct hkp_stats *)address, &now);
-	}
 	hk_locks_drop_all();
 	return ok ? 0 : (int)address;
 }
@@ -95,9 +90,9 @@ int hk_stats_publish(int memfd)
 void hk_stats_unpublish(void)
 {
 	struct hkp_stats *shared = hk_stats();
-	if (stats_private == NULL || shared == stats_private)
+	if (!hk_counters_published())
 		return;
-	stats_move(stats_private, shared);
+	stats_move(&hk_counters_home, shared);
 	hk_sys2(SYS_munmap, shared, HKP_STATS_BYTES);
 }
 
