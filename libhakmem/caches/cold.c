@@ -14,7 +14,7 @@
  */
 #define COLD_SLOTS_MIN 64u
 #define COLD_SLOTS_MAX 16384u
-#define COLD_BYTES_MAX (512u * 1024)
+#define COLD_BYTES_MAX (2u << 20)
 #define COLD_TOTAL_MAX (16u << 20)
 
 /* Blocks located at a time before their class is locked: what fits the first-level cache with their bitmaps. */
@@ -94,7 +94,7 @@ static void cold_leave(struct hk_class *class, struct cold_before before)
 
 void hk_cold_publish(void)
 {
-	for (unsigned c = 0; c < HK_CLASSES_ALL; c++)
+	for (HK_EACH_CLASS(c))
 		cold_publish(&hk_classes[c], &hk_stats()->classes[c]);
 }
 
@@ -246,6 +246,8 @@ void hk_cold_shrink(unsigned class_idx)
 	struct hk_class *class = &hk_classes[class_idx];
 	void **slots = NULL;
 	unsigned n_slots = 0;
+	if (__atomic_load_n(&class->n_slots, __ATOMIC_RELAXED) == 0)
+		return;
 	hk_lock_take(&class->slabs.lock);
 	if (class->n_cold == 0) {
 		slots = class->slots;

@@ -9,9 +9,10 @@
 #include <pthread.h>
 #include <string.h>
 
-/* What a thread's magazines may hold together.  Two threads with 1,000 x 64 B each need 128 KiB to run
- * without the cold magazine; the rest is for mixed sizes. */
-#define THREAD_BUDGET_BYTES (512u * 1024)
+/* What threads' magazines may hold: all together as long as each has its least. */
+#define THREAD_BUDGET_ALL   (16u << 20)
+#define THREAD_BUDGET_MOST  (2u << 20)
+#define THREAD_BUDGET_LEAST (256u << 10)
 
 /*
  * Misses at one capacity before it grows: a thread that does little stays small, and the larger the blocks, the
@@ -22,7 +23,7 @@
 
 /* Capacities, in slots and in bytes of blocks: a magazine takes what both allow, but 2 blocks in any case. */
 static const uint16_t thread_ladder[] = {0, HK_MAGAZINE_FIRST, 32, 128, 512, 1024};
-static const uint32_t thread_ladder_bytes[] = {0, 1u << 10, 8u << 10, 64u << 10, 256u << 10, 256u << 10};
+static const uint32_t thread_ladder_bytes[] = {0, 1u << 10, 8u << 10, 64u << 10, 256u << 10, 1u << 20};
 _Static_assert(HK_COUNT(thread_ladder) == HK_COUNT(thread_ladder_bytes), "a step has both");
 
 const struct hk_set hk_set_none;
@@ -222,10 +223,18 @@ static unsigned thread_step(struct hk_thread *self, unsigned class_idx, struct h
 	return step;
 }
 
+static uint64_t thread_budget(void)
+{
+	uint64_t n_threads = __atomic_load_n(&hk_stats()->threads, __ATOMIC_RELAXED);
+	uint64_t share = THREAD_BUDGET_ALL / HK_MAX(n_threads, 1u);
+	return HK_MAX(HK_MIN(share, THREAD_BUDGET_MOST), THREAD_BUDGET_LEAST);
+}
+
 /* Make room in the budget: other classes' magazines shrink in turn.  Those in use will grow again. */
 static bool thread_make_room(struct hk_thread *self, unsigned class_idx, struct hk_set *set, uint64_t bytes)
 {
-	for (unsigned tries = 0; self->budget_used + bytes > THREAD_BUDGET_BYTES; tries++) {
+	uint64_t budget = thread_budget();
+	for (unsigned tries = 0; self->budget_used + bytes > budget; tries++) {
 		unsigned victim = self->hand++ % HK_CLASSES;
 		if (tries == 2 * HK_CLASSES)
 			return false;

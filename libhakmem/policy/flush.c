@@ -44,7 +44,7 @@ static bool flush_step(struct flush *flush, size_t bytes)
 
 static bool flush_cold(struct flush *flush)
 {
-	for (unsigned c = 0; c < HK_CLASSES; c++) {
+	for (HK_EACH_CLASS(c)) {
 		while (hk_cold_flush_step(c) != 0)
 			if (!flush_step(flush, 0))
 				return false;
@@ -52,16 +52,19 @@ static bool flush_cold(struct flush *flush)
 	return true;
 }
 
-static void flush_drop_empty(void)
+/* What the classes keep at hand: slots of cold magazines that are empty by now, and one empty slab each. */
+static void flush_class_spares(void)
 {
-	for (unsigned c = 0; c < HK_CLASSES_ALL; c++)
+	for (HK_EACH_CLASS(c))
+		hk_cold_shrink(c);
+	for (HK_EACH_CLASS(c))
 		hk_slabs_drop_empty(&hk_classes[c].slabs);
 }
 
 /* Level 1: everything that lies in whole slices. */
 static bool flush_slices(struct flush *flush)
 {
-	flush_drop_empty();
+	flush_class_spares();
 	size_t left = flush->target_bytes - HK_MIN(flush->target_bytes, flush->released);
 	return flush_step(flush, hk_heap_trim(left, flush->deadline_nsec));
 }
@@ -109,10 +112,6 @@ static void flush_levels(struct flush *flush, unsigned level, struct hk_sweep *s
 	if (!flush_step(flush, hk_large_trim(UINT64_MAX)) || !flush_holes(flush) || level == HAK_LEVEL_PAGES)
 		return;
 	hk_threads_set_frugal(hk_clock_nsec() + FLUSH_FRUGAL_NSEC);
-	for (unsigned c = 0; c < HK_CLASSES; c++)
-		hk_cold_shrink(c);
-	if (flush_slices(flush))
-		flush_holes(flush);
 }
 
 static void flush_account(const struct flush *flush, const struct hk_sweep *sweep, struct hak_report *report)

@@ -129,7 +129,7 @@ static void stats_count_cached(void *block, unsigned class_idx, void *arg)
 
 static void stats_count_cold(void)
 {
-	for (unsigned c = 0; c < HK_CLASSES; c++) {
+	for (HK_EACH_CLASS(c)) {
 		struct hk_class *class = &hk_classes[c];
 		hk_lock_take(&class->slabs.lock);
 		for (unsigned i = 0; i < class->n_cold; i++)
@@ -159,7 +159,7 @@ void hk_stats_survey(void)
 bool hk_stats_audit(void)
 {
 	bool ok = true;
-	for (unsigned c = 0; c < HK_CLASSES_ALL; c++) {
+	for (HK_EACH_CLASS(c)) {
 		struct hk_class *class = &hk_classes[c];
 		hk_lock_take(&class->slabs.lock);
 		uint64_t capacity = (uint64_t)class->slabs.n_slabs * hk_class_info[c].n_blocks;

@@ -10,6 +10,20 @@
  * instead of a fault for each OS page.  Below that a process at rest would show it. */
 #define SLAB_POPULATE_FROM 16
 
+/* Classes that ever had a slab; bits are only ever set. */
+static _Atomic uint64_t slab_classes[(HK_CLASSES_ALL + 63) / 64];
+
+unsigned hk_slabs_next_class(unsigned class_idx)
+{
+	for (unsigned word = class_idx / 64; word < HK_COUNT(slab_classes); word++) {
+		uint64_t bits = atomic_load_explicit(&slab_classes[word], memory_order_relaxed);
+		bits &= word == class_idx / 64 ? ~(uint64_t)0 << class_idx % 64 : ~(uint64_t)0;
+		if (bits != 0)
+			return word * 64 + hk_ctz64(bits);
+	}
+	return HK_CLASSES_ALL;
+}
+
 static unsigned slab_n_blocks(const struct hk_slab *slab)
 {
 	return hk_class_info[slab->class_idx].n_blocks;
@@ -355,6 +369,8 @@ bool hk_slabs_grow(struct hk_slabs *slabs)
 	if (__atomic_load_n(&slabs->n_slabs, __ATOMIC_RELAXED) >= SLAB_POPULATE_FROM && info->n_slices == 1)
 		slab_populate(slab);
 	hk_pagemap_set_kind(slab->base, slab->n_slices, HK_KIND_SLAB + slabs->class_idx);
+	atomic_fetch_or_explicit(&slab_classes[slabs->class_idx / 64], (uint64_t)1 << slabs->class_idx % 64,
+				 memory_order_relaxed);
 	hk_lock_take(&slabs->lock);
 	slab->state = HK_SLAB_LIVE;
 	slabs->n_slabs++;
@@ -379,6 +395,8 @@ unsigned hk_slabs_drop_empty(struct hk_slabs *slabs)
 {
 	struct hk_slab *chain = NULL;
 	unsigned dropped = 0;
+	if (__atomic_load_n(&slabs->n_empty, __ATOMIC_RELAXED) == 0)
+		return 0;
 	hk_lock_take(&slabs->lock);
 	/* an empty slab is wholly free, so it is in the last bin */
 	struct hk_slab *slab = slabs->bins[HK_BINS - 1];

@@ -37,6 +37,13 @@ struct hk_slabs {
 	uint64_t n_claimed;             /* blocks whose bits a running purge holds */
 };
 
+/*
+ * The next class from `class_idx` on that ever had a slab, or HK_CLASSES_ALL.  Loops over classes use it: the
+ * records of the others stay untouched, which for a small process is most of their memory.
+ */
+unsigned hk_slabs_next_class(unsigned class_idx);
+#define HK_EACH_CLASS(c) unsigned c = hk_slabs_next_class(0); c < HK_CLASSES_ALL; c = hk_slabs_next_class(c + 1)
+
 /* Why a pointer cannot be a block of the class: a reason for the message, or NULL where it can. */
 enum hk_misuse { HK_MISUSE_NONE, HK_MISUSE_FOREIGN, HK_MISUSE_INTERIOR, HK_MISUSE_DOUBLE };
 
