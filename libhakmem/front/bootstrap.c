@@ -13,6 +13,7 @@
 #include "base/options.h"
 #include "caches/thread.h"
 #include "policy/control.h"
+#include "policy/flush.h"
 #include "policy/stats.h"
 
 #include <pthread.h>
@@ -21,18 +22,21 @@
 static void bootstrap_prefork(void)
 {
 	hk_control_prefork();
+	hk_flush_interrupt(true);
 	hk_locks_take_all();
 }
 
 static void bootstrap_postfork_parent(void)
 {
 	hk_locks_drop_all();
+	hk_flush_interrupt(false);
 	hk_control_postfork_parent();
 }
 
 static void bootstrap_postfork_child(void)
 {
 	hk_locks_reset_all();
+	hk_flush_interrupt(false);
 	hk_control_postfork_child(); /* first: from here on the counters are the child's own */
 	hk_threads_postfork_child();
 }

@@ -113,7 +113,7 @@ static HK_COLD enum hk_misuse front_diagnose(const void *pointer)
 	unsigned kind = hk_pagemap_kind(pointer);
 	if (kind != HK_KIND_NONE || hk_large_contains(pointer))
 		return HK_MISUSE_INTERIOR;
-	if (hk_pagemap_leaf((uintptr_t)pointer) == NULL || hk_pagemap_region(pointer) == NULL)
+	if (hk_pagemap_leaf((uintptr_t)pointer) == NULL || hk_pagemap_superslab(pointer) == NULL)
 		return HK_MISUSE_FOREIGN;
 	/* in a SuperSlab, in a slice without a slab: inside a mid block, or freed before */
 	const struct hk_slab *run = hk_slab_of(pointer);

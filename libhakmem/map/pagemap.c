@@ -27,11 +27,11 @@ bool hk_pagemap_cover(const void *base, size_t bytes)
 	return true;
 }
 
-void hk_pagemap_set_region(const void *base, void *owner)
+void hk_pagemap_set_owner(const void *base, uintptr_t owner)
 {
 	struct hk_pagemap_leaf *leaf = hk_pagemap_leaf((uintptr_t)base);
 	uintptr_t index = ((uintptr_t)base >> HK_SUPERSLAB_SHIFT) % HK_PAGEMAP_LEAF_REGIONS;
-	atomic_store_explicit(&leaf->region[index], owner, memory_order_release);
+	atomic_store_explicit(&leaf->owner[index], owner, memory_order_release);
 }
 
 void hk_pagemap_set_kind(const void *base, unsigned n_slices, unsigned kind)

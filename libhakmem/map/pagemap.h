@@ -32,9 +32,15 @@ enum hk_kind {
 	HK_KINDS,
 };
 
+/* A region's owner is the address of its record, with this bit for a large block's. */
+#define HK_OWNER_LARGE 1u
+
+struct hk_superslab;
+struct hk_large;
+
 struct hk_pagemap_leaf {
 	_Atomic uint8_t kind[HK_PAGEMAP_LEAF_SLICES];
-	void *_Atomic region[HK_PAGEMAP_LEAF_REGIONS]; /* struct hk_superslab, or struct hk_large */
+	_Atomic uintptr_t owner[HK_PAGEMAP_LEAF_REGIONS];
 };
 
 extern struct hk_pagemap_leaf *_Atomic hk_pagemap_root[HK_PAGEMAP_LEAVES];
@@ -59,20 +65,33 @@ static HK_ALWAYS unsigned hk_pagemap_kind(const void *pointer)
 				    memory_order_relaxed);
 }
 
-/* Whose 2 MiB region this is; only for an address whose kind is not HK_KIND_NONE. */
-static inline void *hk_pagemap_region(const void *pointer)
+/* Whose 2 MiB region this is: the record of a SuperSlab, or of a large block that begins there, or NULL.  Only for
+ * an address whose leaf there is, as for anything that was ever ours. */
+static HK_ALWAYS uintptr_t hk_pagemap_owner(const void *pointer)
 {
 	uintptr_t address = (uintptr_t)pointer;
 	struct hk_pagemap_leaf *leaf = hk_pagemap_leaf(address);
-	return atomic_load_explicit(&leaf->region[(address >> HK_SUPERSLAB_SHIFT) % HK_PAGEMAP_LEAF_REGIONS],
+	return atomic_load_explicit(&leaf->owner[(address >> HK_SUPERSLAB_SHIFT) % HK_PAGEMAP_LEAF_REGIONS],
 				    memory_order_acquire);
+}
+
+static HK_ALWAYS struct hk_superslab *hk_pagemap_superslab(const void *pointer)
+{
+	uintptr_t owner = hk_pagemap_owner(pointer);
+	return HK_LIKELY((owner & HK_OWNER_LARGE) == 0) ? (struct hk_superslab *)owner : NULL;
+}
+
+static inline struct hk_large *hk_pagemap_large(const void *pointer)
+{
+	uintptr_t owner = hk_pagemap_owner(pointer);
+	return (owner & HK_OWNER_LARGE) != 0 ? (struct hk_large *)(owner & ~(uintptr_t)HK_OWNER_LARGE) : NULL;
 }
 
 /* Make sure that the map covers [base, base + bytes); false without memory or beyond 48 bits. */
 bool hk_pagemap_cover(const void *base, size_t bytes);
 
-/* Set the owner of the region that begins at `base`; covered before. */
-void hk_pagemap_set_region(const void *base, void *owner);
+/* Set the owner of the region that begins at `base`; covered before.  0 = nobody. */
+void hk_pagemap_set_owner(const void *base, uintptr_t owner);
 
 /* Set the kind of `n_slices` slices from `base` on; they lie in one SuperSlab or are one slice. */
 void hk_pagemap_set_kind(const void *base, unsigned n_slices, unsigned kind);

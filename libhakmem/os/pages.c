@@ -64,12 +64,16 @@ static long pages_map_aligned(size_t bytes, size_t alignment, int protection)
 	return ret;
 }
 
-/* Name and huge-page policy of a new mapping: hints, whose failure changes nothing. */
-static void pages_advise(long start, size_t bytes, const char *name)
+/* The name in /proc/PID/smaps, where the kernel knows names: a hint. */
+static void pages_name(long start, size_t bytes, const char *name)
 {
 	hk_sys5(SYS_prctl, PAGES_PR_SET_VMA, PAGES_PR_SET_VMA_ANON_NAME, start, bytes, name);
-	if (bytes >= HK_SUPERSLAB_BYTES)
-		hk_sys3(SYS_madvise, start, bytes, hk_options.thp == HK_THP_ALWAYS ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+}
+
+void hk_os_set_thp(void *address, size_t bytes, bool partly)
+{
+	if (hk_options.thp != HK_THP_AUTO || partly)
+		hk_sys3(SYS_madvise, address, bytes, hk_options.thp == HK_THP_ALWAYS ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 }
 
 void *hk_os_map(size_t bytes, size_t alignment, const char *name)
@@ -77,7 +81,7 @@ void *hk_os_map(size_t bytes, size_t alignment, const char *name)
 	long ret = pages_map_aligned(bytes, alignment, PROT_READ | PROT_WRITE);
 	if (pages_failed(ret))
 		return NULL;
-	pages_advise(ret, bytes, name);
+	pages_name(ret, bytes, name);
 	return (void *)ret;
 }
 
@@ -116,6 +120,6 @@ bool hk_os_move(void *address, size_t old_bytes, void *target, size_t new_bytes,
 	long ret = hk_sys5(SYS_mremap, address, old_bytes, new_bytes, MREMAP_MAYMOVE | MREMAP_FIXED, target);
 	if (pages_failed(ret))
 		return false;
-	pages_advise(ret, new_bytes, name);
+	pages_name(ret, new_bytes, name);
 	return true;
 }

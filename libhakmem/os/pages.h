@@ -20,6 +20,10 @@ bool hk_os_unmap(void *address, size_t bytes);
  * (mlocked memory, a filter): nothing went back and nothing is known to be zero. */
 bool hk_os_purge(void *address, size_t bytes);
 
+/* Apply the huge-page policy to a mapping; `partly` where only some of it may ever be used: then the automatic
+ * policy keeps huge pages away, else it leaves them to the system's setting. */
+void hk_os_set_thp(void *address, size_t bytes, bool partly);
+
 /* Make the pages present in one go instead of a fault each; a hint. */
 void hk_os_populate(void *address, size_t bytes);
 

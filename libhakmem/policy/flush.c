@@ -19,6 +19,13 @@ static struct hk_lock flush_lock = HK_LOCK_INIT(HK_RANK_SWEEP);
 /* When the decay is due next; 0 = there was nothing to decay. */
 static _Atomic uint64_t decay_next_nsec;
 
+static _Atomic int flush_interrupts;
+
+void hk_flush_interrupt(bool on)
+{
+	atomic_fetch_add_explicit(&flush_interrupts, on ? 1 : -1, memory_order_relaxed);
+}
+
 struct hk_lock *hk_flush_lock(void)
 {
 	return &flush_lock;
@@ -38,7 +45,7 @@ static bool flush_step(struct flush *flush, size_t bytes)
 	if (bytes != 0 && flush->first_nsec == 0)
 		flush->first_nsec = now;
 	flush->released += bytes;
-	flush->cut |= now >= flush->deadline_nsec;
+	flush->cut |= now >= flush->deadline_nsec || atomic_load_explicit(&flush_interrupts, memory_order_relaxed) > 0;
 	return flush->released < flush->target_bytes && !flush->cut;
 }
 
@@ -61,12 +68,25 @@ static void flush_class_spares(void)
 		hk_slabs_drop_empty(&hk_classes[c].slabs);
 }
 
+/* Call `purge` for every SuperSlab, as long as there is reason to go on. */
+static bool flush_walk(struct flush *flush, size_t (*purge)(struct hk_superslab *))
+{
+	bool more = true;
+	struct hk_superslab *superslab = NULL;
+	while ((superslab = hk_heap_walk(superslab)) != NULL)
+		if (more)
+			more = flush_step(flush, purge(superslab));
+	return more;
+}
+
 /* Level 1: everything that lies in whole slices. */
 static bool flush_slices(struct flush *flush)
 {
 	flush_class_spares();
-	size_t left = flush->target_bytes - HK_MIN(flush->target_bytes, flush->released);
-	return flush_step(flush, hk_heap_trim(left, flush->deadline_nsec));
+	for (size_t bytes = 0; hk_heap_release_one(0, &bytes); bytes = 0)
+		if (!flush_step(flush, bytes))
+			return false;
+	return flush_walk(flush, hk_heap_purge);
 }
 
 static size_t flush_holes_of(struct hk_superslab *superslab)
@@ -87,12 +107,7 @@ static size_t flush_holes_of(struct hk_superslab *superslab)
 /* Level 2: free pages of slabs that are in use. */
 static bool flush_holes(struct flush *flush)
 {
-	bool more = true;
-	struct hk_superslab *superslab = NULL;
-	while ((superslab = hk_heap_walk(superslab)) != NULL)
-		if (more)
-			more = flush_step(flush, flush_holes_of(superslab));
-	return more;
+	return flush_walk(flush, flush_holes_of);
 }
 
 static void flush_levels(struct flush *flush, unsigned level, struct hk_sweep *sweep)

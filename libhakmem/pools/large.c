@@ -31,11 +31,6 @@ struct hk_lock *hk_large_lock(void)
 	return &large_lock;
 }
 
-static struct hk_large *large_of(const void *pointer)
-{
-	return hk_pagemap_region(pointer);
-}
-
 static struct hk_large *large_record(void)
 {
 	hk_lock_take(&large_lock);
@@ -56,14 +51,14 @@ static void large_record_free(struct hk_large *large)
 
 static void large_enter(struct hk_large *large)
 {
-	hk_pagemap_set_region(large->base, large);
+	hk_pagemap_set_owner(large->base, (uintptr_t)large | HK_OWNER_LARGE);
 	hk_pagemap_set_kind(large->base, 1, HK_KIND_LARGE);
 }
 
 static void large_leave(struct hk_large *large)
 {
 	hk_pagemap_set_kind(large->base, 1, HK_KIND_NONE);
-	hk_pagemap_set_region(large->base, NULL);
+	hk_pagemap_set_owner(large->base, 0);
 }
 
 static void large_count(int64_t bytes)
@@ -109,6 +104,7 @@ static struct hk_large *large_map(size_t bytes, size_t alignment)
 	large->bytes = bytes;
 	large->base = hk_os_map(bytes, alignment, LARGE_NAME);
 	if (large->base != NULL && hk_pagemap_cover(large->base, bytes)) {
+		hk_os_set_thp(large->base, bytes, false);
 		hk_count(mapped_bytes, bytes);
 		return large;
 	}
@@ -164,7 +160,7 @@ static size_t large_unmap(struct hk_large *large)
 
 bool hk_large_free(void *pointer)
 {
-	struct hk_large *large = large_of(pointer);
+	struct hk_large *large = hk_pagemap_large(pointer);
 	if (large == NULL || large->base != pointer)
 		return false;
 	large_leave(large);
@@ -177,19 +173,15 @@ bool hk_large_free(void *pointer)
 bool hk_large_contains(const void *pointer)
 {
 	uintptr_t region = (uintptr_t)pointer & ~(uintptr_t)(HK_SUPERSLAB_BYTES - 1);
-	for (; hk_pagemap_leaf(region) != NULL; region -= HK_SUPERSLAB_BYTES) {
-		const struct hk_large *large = hk_pagemap_region((void *)region);
-		if (large == NULL)
-			continue;
-		return hk_pagemap_kind((void *)region) == HK_KIND_LARGE &&
-		       (uintptr_t)pointer < (uintptr_t)large->base + large->bytes;
-	}
-	return false;
+	while (hk_pagemap_leaf(region) != NULL && hk_pagemap_owner((void *)region) == 0)
+		region -= HK_SUPERSLAB_BYTES;
+	const struct hk_large *large = hk_pagemap_leaf(region) != NULL ? hk_pagemap_large((void *)region) : NULL;
+	return large != NULL && (uintptr_t)pointer < (uintptr_t)large->base + large->bytes;
 }
 
 size_t hk_large_usable(const void *pointer)
 {
-	return large_of(pointer)->bytes;
+	return hk_pagemap_large(pointer)->bytes;
 }
 
 /* Move a block onto fresh addresses with room for `bytes`. */
@@ -211,7 +203,7 @@ static bool large_move(struct hk_large *large, size_t bytes)
 
 void *hk_large_resize(void *pointer, size_t bytes)
 {
-	struct hk_large *large = large_of(pointer);
+	struct hk_large *large = hk_pagemap_large(pointer);
 	size_t old_bytes = large->bytes;
 	bytes = hk_round_up(bytes, HK_PAGE_BYTES);
 	if (bytes == old_bytes)

@@ -268,14 +268,15 @@ unsigned hk_slabs_locate(unsigned class_idx, void *const *blocks, unsigned count
 	struct hk_place *place = places - 1;
 	struct hk_slab *slab = NULL;
 	unsigned word = 0, i;
-	/* It was of this class when it was freed; if it is not now, its first copy went home before. */
+	/* It was ours when it was freed; if it is not now, its first copy went home before.  (That the slab is still
+	 * of this class is checked where it is read anyway, under the lock.) */
 	*ret_what = HK_MISUSE_DOUBLE;
 	for (i = 0; i < count; i++) {
 		const char *block = blocks[i];
 		uint64_t offset;
-		if (HK_UNLIKELY(hk_pagemap_kind(block) != HK_KIND_SLAB + class_idx))
+		struct hk_superslab *superslab = hk_pagemap_superslab(block);
+		if (HK_UNLIKELY(superslab == NULL))
 			break;
-		struct hk_superslab *superslab = hk_pagemap_region(block);
 		struct hk_slab *found = slab_find(block, superslab, info, &offset);
 		uint32_t index = (uint32_t)((offset * info->reciprocal) >> 32);
 		if (HK_UNLIKELY((uint64_t)index * info->block_bytes != offset || index >= info->n_blocks)) {
@@ -300,11 +301,19 @@ unsigned hk_slabs_locate(unsigned class_idx, void *const *blocks, unsigned count
 	return (unsigned)(place + 1 - places);
 }
 
-/* Set the gathered bits of one word; false where one of them was set already or never handed out. */
-static inline bool slab_commit(struct hk_slab *slab, const struct hk_place *place)
+/* Was a block at or beyond `top` gathered?  Only the word that `top` lies in, or one behind it, can tell. */
+static inline bool slab_beyond_top(const struct hk_slab *slab, const struct hk_place *place)
+{
+	return HK_UNLIKELY(place->word >= slab->top / 64) && place->word * 64 + 63 - hk_clz64(place->mask) >= slab->top;
+}
+
+/* Set the gathered bits of one word; false where one of them was set already or never handed out, or where the
+ * slab is another class's by now. */
+static inline bool slab_commit(struct hk_slabs *slabs, struct hk_slab *slab, const struct hk_place *place)
 {
 	uint64_t *bits = &slab->bitmap[place->word];
-	if (HK_UNLIKELY((*bits & place->mask) != 0 || place->word * 64 + 63 - hk_clz64(place->mask) >= slab->top))
+	if (HK_UNLIKELY(slab->class_idx != slabs->class_idx || slab->state != HK_SLAB_LIVE ||
+			(*bits & place->mask) != 0 || slab_beyond_top(slab, place)))
 		return false;
 	*bits |= place->mask;
 	slab->n_free += place->n_blocks;
@@ -315,12 +324,12 @@ static inline bool slab_commit(struct hk_slab *slab, const struct hk_place *plac
 }
 
 /* The block of a place that is free already. */
-static HK_COLD void *slab_find_free(const struct hk_place *place)
+static HK_COLD void *slab_find_free(const struct hk_slabs *slabs, const struct hk_place *place)
 {
 	const struct hk_slab *slab = place->slab;
 	uint64_t bad = slab->bitmap[place->word] & place->mask;
 	unsigned index = place->word * 64 + (bad != 0 ? hk_ctz64(bad) : 63 - hk_clz64(place->mask));
-	return slab->base + (size_t)index * hk_class_info[slab->class_idx].block_bytes;
+	return slab->base + (size_t)index * hk_class_info[slabs->class_idx].block_bytes;
 }
 
 void *hk_slabs_give(struct hk_slabs *slabs, const struct hk_place *places, unsigned count,
@@ -330,8 +339,8 @@ void *hk_slabs_give(struct hk_slabs *slabs, const struct hk_place *places, unsig
 	void *twice = NULL;
 	for (unsigned i = 0; i < count && twice == NULL; i++) {
 		struct hk_slab *slab = places[i].slab;
-		if (HK_UNLIKELY(!slab_commit(slab, &places[i]))) {
-			twice = slab_find_free(&places[i]);
+		if (HK_UNLIKELY(!slab_commit(slabs, slab, &places[i]))) {
+			twice = slab_find_free(slabs, &places[i]);
 			continue;
 		}
 		n_given += places[i].n_blocks;

@@ -123,13 +123,14 @@ static struct hk_superslab *heap_map(void)
 		hk_meta_unit_free(superslab);
 		return NULL;
 	}
+	hk_os_set_thp(superslab->base, HK_SUPERSLAB_BYTES, true);
 	superslab->free_slices = HEAP_ALL_FREE;
 	for (unsigned i = 0; i < HK_SLICES; i++) {
 		superslab->slabs[i].superslab = superslab;
 		superslab->slabs[i].base = superslab->base + (size_t)i * HK_SLICE_BYTES;
 		superslab->slabs[i].bitmap = superslab->bitmaps[i];
 	}
-	hk_pagemap_set_region(superslab->base, superslab);
+	hk_pagemap_set_owner(superslab->base, (uintptr_t)superslab);
 	return superslab;
 }
 
@@ -189,7 +190,7 @@ static size_t heap_unmap(struct hk_superslab *superslab)
 {
 	size_t bytes = (size_t)heap_touched_pages(superslab, 0, HK_SLICES) * HK_PAGE_BYTES;
 	char *base = superslab->base;
-	hk_pagemap_set_region(base, NULL);
+	hk_pagemap_set_owner(base, 0);
 	if (!hk_os_unmap(base, HK_SUPERSLAB_BYTES))
 		bytes = 0; /* too many mappings to split one: the addresses are lost, the process goes on */
 	hk_meta_unit_free(superslab);
@@ -209,17 +210,22 @@ static struct hk_superslab *heap_pop_reserve(void)
 	return superslab;
 }
 
-size_t hk_heap_release_reserve(unsigned keep)
+bool hk_heap_release_one(unsigned keep, size_t *bytes)
+{
+	hk_lock_take(&heap_lock);
+	struct hk_superslab *superslab = heap.n_reserve > keep ? heap_pop_reserve() : NULL;
+	hk_lock_drop(&heap_lock);
+	if (superslab == NULL)
+		return false;
+	*bytes += heap_unmap(superslab);
+	return true;
+}
+
+static void heap_release_beyond(unsigned keep)
 {
 	size_t bytes = 0;
-	for (;;) {
-		hk_lock_take(&heap_lock);
-		struct hk_superslab *superslab = heap.n_reserve > keep ? heap_pop_reserve() : NULL;
-		hk_lock_drop(&heap_lock);
-		if (superslab == NULL)
-			return bytes;
-		bytes += heap_unmap(superslab);
-	}
+	while (hk_heap_release_one(keep, &bytes))
+		continue;
 }
 
 static unsigned heap_reserve_limit(void)
@@ -239,7 +245,7 @@ static void heap_give_slices(struct hk_superslab *superslab, unsigned slice, uns
 	bool over = heap.n_reserve > limit;
 	hk_lock_drop(&heap_lock);
 	if (over)
-		hk_heap_release_reserve(limit);
+		heap_release_beyond(limit);
 }
 
 void hk_heap_give(struct hk_slab *run)
@@ -332,8 +338,8 @@ static uint32_t heap_purgeable(const struct hk_superslab *superslab)
 	return mask;
 }
 
-/* Purge the free slices of a pinned SuperSlab; while a run is being purged it counts as taken. */
-static size_t heap_purge_superslab(struct hk_superslab *superslab)
+/* While a run is being purged it counts as taken. */
+size_t hk_heap_purge(struct hk_superslab *superslab)
 {
 	size_t bytes = 0;
 	uint32_t tried = 0;
@@ -347,11 +353,13 @@ static size_t heap_purge_superslab(struct hk_superslab *superslab)
 		}
 		hk_lock_drop(&heap_lock);
 		if (todo == 0)
-			return bytes;
+			break;
 		tried |= hk_mask32(slice, count);
 		bytes += heap_purge_run(superslab, slice, count);
 		heap_give_slices(superslab, slice, count);
 	}
+	hk_count(purged_bytes, bytes);
+	return bytes;
 }
 
 struct hk_superslab *hk_heap_walk(struct hk_superslab *previous)
@@ -366,18 +374,6 @@ struct hk_superslab *hk_heap_walk(struct hk_superslab *previous)
 	return next;
 }
 
-size_t hk_heap_trim(size_t target_bytes, uint64_t deadline_nsec)
-{
-	size_t bytes = hk_heap_release_reserve(0), purged = 0;
-	struct hk_superslab *superslab = NULL;
-	while ((superslab = hk_heap_walk(superslab)) != NULL) {
-		if (bytes + purged < target_bytes && hk_clock_nsec() < deadline_nsec)
-			purged += heap_purge_superslab(superslab);
-	}
-	hk_count(purged_bytes, purged);
-	return bytes + purged;
-}
-
 unsigned hk_heap_decay(void)
 {
 	hk_lock_take(&heap_lock);
@@ -386,6 +382,6 @@ unsigned hk_heap_decay(void)
 	heap.reserve_low = keep;
 	hk_lock_drop(&heap_lock);
 	if (unneeded != 0)
-		hk_heap_release_reserve(keep);
+		heap_release_beyond(keep);
 	return keep;
 }

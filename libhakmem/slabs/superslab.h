@@ -73,7 +73,7 @@ _Static_assert(sizeof(struct hk_superslab) == HK_META_UNIT_BYTES, "a unit is mad
 /* The slab or mid run that covers a pointer into a SuperSlab. */
 static inline struct hk_slab *hk_slab_of(const void *pointer)
 {
-	struct hk_superslab *superslab = hk_pagemap_region(pointer);
+	struct hk_superslab *superslab = hk_pagemap_superslab(pointer);
 	unsigned slice = (unsigned)((uintptr_t)pointer >> HK_SLICE_SHIFT) % HK_SLICES;
 	return &superslab->slabs[superslab->first[slice]];
 }
@@ -112,15 +112,12 @@ void hk_heap_trim_run(struct hk_slab *run, unsigned n_slices);
 /* Touched pages of a run: how many of its first `n_pages` are, and mark them so. */
 unsigned hk_run_touch(struct hk_slab *run, unsigned n_pages);
 
-/*
- * Purge the touched pages of free slices in SuperSlabs that are partly in use, and release the wholly free
- * ones.  Stops at `target_bytes` or when the clock passes `deadline_nsec`.  Adds nothing to the counters of
- * flushes; returns the bytes that the kernel took.
- */
-size_t hk_heap_trim(size_t target_bytes, uint64_t deadline_nsec);
+/* Purge the touched pages of a pinned SuperSlab's free slices; returns the bytes that the kernel took. */
+size_t hk_heap_purge(struct hk_superslab *superslab);
 
-/* Release what the reserve holds beyond `keep` SuperSlabs. */
-size_t hk_heap_release_reserve(unsigned keep);
+/* Release one SuperSlab of the reserve if it holds more than `keep`.  False where it does not; else adds the bytes
+ * that had been touched to `*bytes`. */
+bool hk_heap_release_one(unsigned keep, size_t *bytes);
 
 /* Age the reserve: release half of what it did not need since the last call.  Returns what remains in it. */
 unsigned hk_heap_decay(void);
