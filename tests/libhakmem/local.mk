@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: MIT
+# Unit tests of the allocator, on its core without libc's names.
+if HAVE_CMOCKA
+core_unit_tests = \
+	tests/libhakmem/base-test \
+	tests/libhakmem/heap-test \
+	tests/libhakmem/map-test \
+	tests/libhakmem/slab-test
+check_PROGRAMS += $(core_unit_tests)
+TESTS += $(core_unit_tests)
+core_unit_sources = tests/libhakmem/unit.c tests/libhakmem/unit.h
+core_unit_cflags = $(libhakmem_cflags) $(CMOCKA_CFLAGS) -pthread
+core_unit_ldadd = libhakmem/libhakmem-core.la $(CMOCKA_LIBS)
+tests_libhakmem_base_test_SOURCES = tests/libhakmem/base-test.c $(core_unit_sources)
+tests_libhakmem_base_test_CFLAGS = $(core_unit_cflags)
+tests_libhakmem_base_test_LDADD = $(core_unit_ldadd)
+tests_libhakmem_heap_test_SOURCES = tests/libhakmem/heap-test.c $(core_unit_sources)
+tests_libhakmem_heap_test_CFLAGS = $(core_unit_cflags)
+tests_libhakmem_heap_test_LDADD = $(core_unit_ldadd)
+tests_libhakmem_map_test_SOURCES = tests/libhakmem/map-test.c $(core_unit_sources)
+tests_libhakmem_map_test_CFLAGS = $(core_unit_cflags)
+tests_libhakmem_map_test_LDADD = $(core_unit_ldadd)
+tests_libhakmem_slab_test_SOURCES = tests/libhakmem/slab-test.c $(core_unit_sources)
+tests_libhakmem_slab_test_CFLAGS = $(core_unit_cflags)
+tests_libhakmem_slab_test_LDADD = $(core_unit_ldadd)
+endif
