@@ -4,6 +4,7 @@
 
 #include "base/counters.h"
 #include "base/log.h"
+#include "base/point.h"
 
 #include <string.h>
 
@@ -135,6 +136,7 @@ static void cold_give_slabs(struct hk_class *class, void *const *blocks, unsigne
 	struct hk_place places[HK_BATCH];
 	struct hk_slab *empties = NULL;
 	cold_locate(class->slabs.class_idx, blocks, count, places);
+	HK_POINT(cold_located);
 	struct cold_before before = cold_enter(class);
 	unsigned done = hk_slabs_give(&class->slabs, places, count, &empties);
 	cold_leave(class, before);

@@ -21,6 +21,7 @@
 #ifndef HK_CACHES_HOT_H
 #define HK_CACHES_HOT_H
 
+#include "base/point.h"
 #include "map/classes.h"
 
 #include <stdatomic.h>
@@ -65,8 +66,10 @@ extern HK_TLS struct hk_thread *hk_self;
 
 static HK_ALWAYS struct hk_set *hk_gate_enter(struct hk_thread *self)
 {
+	HK_POINT(gate_outside);
 	atomic_store_explicit(&self->busy, 1, memory_order_relaxed);
 	atomic_signal_fence(memory_order_seq_cst);
+	HK_POINT(gate_busy);
 	return atomic_load_explicit(&self->set, memory_order_relaxed);
 }
 
@@ -84,6 +87,7 @@ static HK_ALWAYS void *hk_hot_pop(unsigned class_idx)
 	void *block = NULL;
 	if (HK_LIKELY(n != 0)) {
 		block = magazine->slots[n - 1];
+		HK_POINT(hot_pop);
 		magazine->n = n - 1;
 	}
 	hk_gate_leave(self);
@@ -99,6 +103,7 @@ static HK_ALWAYS bool hk_hot_push(unsigned class_idx, void *block)
 	bool room = HK_LIKELY(n < magazine->capacity);
 	if (room) {
 		magazine->slots[n] = block;
+		HK_POINT(hot_push);
 		magazine->n = n + 1;
 	}
 	hk_gate_leave(self);

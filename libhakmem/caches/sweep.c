@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Emptying threads' magazines from outside: the flusher's side of the gate in hot.h. */
 #include "base/counters.h"
+#include "base/point.h"
 #include "base/syscall.h"
 #include "caches/thread_internal.h"
 
@@ -63,6 +64,7 @@ static unsigned sweep_detach(void)
 			thread->detached = set != &hk_set_none ? set : NULL;
 		}
 		n += thread->detached != NULL;
+		HK_POINT(sweep_detached);
 	}
 	return n;
 }
@@ -79,6 +81,7 @@ static unsigned sweep_collect(struct hk_sweep *sweep)
 			pending++;
 			continue;
 		}
+		HK_POINT(sweep_owned);
 		struct hk_set *set = thread->detached;
 		thread->detached = NULL;
 		hk_set_empty(set, true, sweep->n_blocks);
@@ -90,6 +93,7 @@ static unsigned sweep_collect(struct hk_sweep *sweep)
 static void sweep_nap(void)
 {
 	struct timespec nap = {0, SWEEP_NAP_NSEC};
+	HK_POINT(sweep_nap);
 	hk_sys4(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &nap, NULL);
 }
 

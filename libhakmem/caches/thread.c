@@ -4,6 +4,7 @@
 
 #include "base/counters.h"
 #include "base/options.h"
+#include "base/point.h"
 #include "caches/thread_internal.h"
 
 #include <pthread.h>
@@ -172,6 +173,7 @@ static unsigned thread_prepare(struct hk_thread *self, unsigned class_idx)
 	if (hk_gate_enter(self) == set)
 		grow = thread_wants_growth(self, class_idx, &set->info[class_idx]);
 	hk_gate_leave(self);
+	HK_POINT(thread_prepared);
 	if (grow)
 		thread_grow(self, class_idx, set);
 	set = hk_gate_enter(self);
@@ -225,6 +227,7 @@ void *hk_thread_take(unsigned class_idx)
 	int hot_delta = capacity != 0 ? thread_report_now(self, class_idx) : 0;
 	unsigned n = hk_cold_take(class_idx, batch, want + 1, hot_delta);
 	hk_counters_touch();
+	HK_POINT(refill_in_transit);
 	if (n == 0)
 		return NULL;
 	if (n > 1) {
@@ -250,6 +253,7 @@ static unsigned thread_pop_half(struct hk_thread *self, unsigned class_idx, void
 		magazine->n -= n;
 		*ret_hot_delta = thread_report(set, class_idx);
 	}
+	HK_POINT(spill_popped);
 	hk_gate_leave(self);
 	return n;
 }
@@ -268,6 +272,7 @@ void hk_thread_give(unsigned class_idx, void *block)
 	n = thread_pop_half(self, class_idx, batch, &hot_delta);
 	if (!hk_hot_push(class_idx, block))
 		batch[n++] = block;
+	HK_POINT(spill_in_transit);
 	if (n != 0 || hot_delta != 0)
 		hk_cold_give(class_idx, batch, n, hot_delta, false);
 	hk_counters_touch();

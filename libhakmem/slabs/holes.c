@@ -13,6 +13,7 @@
 
 #include "base/bits.h"
 #include "base/counters.h"
+#include "base/point.h"
 #include "os/pages.h"
 
 struct holes_claim {
@@ -99,8 +100,10 @@ static bool holes_purge_slice(struct hk_slabs *slabs, struct hk_slab *slab, unsi
 	hk_lock_drop(&slabs->lock);
 	if (!claimed)
 		return ours;
+	HK_POINT(holes_claimed);
 	uint16_t purged = holes_purge(slab->base + (size_t)offset * HK_SLICE_BYTES, claim.pages);
 	*bytes += (size_t)hk_popcount64(purged) * HK_PAGE_BYTES;
+	HK_POINT(holes_purged);
 	hk_lock_take(&slabs->lock);
 	holes_return(slabs, slab, offset, &claim, purged);
 	hk_slabs_settle(slabs, slab, &chain);
