@@ -133,10 +133,10 @@ static bool thread_wants_growth(struct hk_thread *self, unsigned class_idx, stru
 	return true;
 }
 
-/* Give a class's magazine the next capacity.  The set may be taken away meanwhile: then nothing happens. */
-static void thread_grow(struct hk_thread *self, unsigned class_idx, struct hk_set *set)
+/* Give a class's magazine the capacity behind `step`.  The set may be taken away meanwhile, and its memory
+ * unmapped: then nothing happens, and outside the gate nothing of it may be read. */
+static void thread_grow(struct hk_thread *self, unsigned class_idx, struct hk_set *set, unsigned step)
 {
-	unsigned step = set->info[class_idx].step;
 	void **slots = NULL, **old = NULL;
 	bool frugal = hk_clock_coarse_nsec() < atomic_load_explicit(&thread_frugal_until, memory_order_relaxed);
 	if ((frugal && step != 0) || (slots = hk_own_new(hk_thread_slots_bytes(step + 1))) == NULL)
@@ -168,14 +168,16 @@ static unsigned thread_prepare(struct hk_thread *self, unsigned class_idx)
 	if (set == NULL)
 		return 0;
 	bool grow = false;
-	unsigned capacity = 0;
+	unsigned capacity = 0, step = 0;
 	/* the set is ours to read only inside the gate */
-	if (hk_gate_enter(self) == set)
+	if (hk_gate_enter(self) == set) {
 		grow = thread_wants_growth(self, class_idx, &set->info[class_idx]);
+		step = set->info[class_idx].step;
+	}
 	hk_gate_leave(self);
 	HK_POINT(thread_prepared);
 	if (grow)
-		thread_grow(self, class_idx, set);
+		thread_grow(self, class_idx, set, step);
 	set = hk_gate_enter(self);
 	capacity = set->magazines[class_idx].capacity;
 	hk_gate_leave(self);
