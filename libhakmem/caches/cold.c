@@ -223,6 +223,14 @@ unsigned hk_cold_flush_step(unsigned class_idx)
 	return n;
 }
 
+void hk_cold_recount_hot(unsigned class_idx, uint32_t n_hot)
+{
+	struct hk_class *class = &hk_classes[class_idx];
+	struct cold_before before = cold_enter(class);
+	class->n_hot = n_hot;
+	cold_leave(class, before);
+}
+
 void hk_cold_shrink(unsigned class_idx)
 {
 	struct hk_class *class = &hk_classes[class_idx];

@@ -325,26 +325,50 @@ void hk_threads_init(void)
 		pthread_setspecific(thread_key, hk_self);
 }
 
+/* In a fork child: a thread that is not there any more. */
+static void thread_orphan(struct hk_thread *thread)
+{
+	if (atomic_load_explicit(&thread->busy, memory_order_relaxed) != 0) {
+		/* caught while moving pointers: nobody can say which; its blocks are lost */
+		hk_set_forget(atomic_load_explicit(&thread->set, memory_order_relaxed));
+		hk_set_forget(thread->detached != NULL ? thread->detached : &hk_set_none);
+		thread->detached = NULL;
+		atomic_store_explicit(&thread->set, (struct hk_set *)&hk_set_none, memory_order_relaxed);
+		atomic_store_explicit(&thread->busy, 0, memory_order_relaxed);
+	}
+	/* A set that stood still stays in its record, for the next sweep or the record's next owner:
+	 * emptying it now would copy pages of a child that only wants a snapshot. */
+	thread->in_use = 0;
+	thread->free_next = hk_threads.free;
+	hk_threads.free = thread;
+	hk_count(threads, -1);
+}
+
+static void thread_add_reported(const struct hk_thread *thread, uint32_t *counts)
+{
+	const struct hk_set *set = atomic_load_explicit(&thread->set, memory_order_relaxed);
+	const struct hk_set *detached = thread->detached != NULL ? thread->detached : &hk_set_none;
+	for (unsigned c = 0; c < HK_CLASSES; c++)
+		counts[c] += (uint32_t)set->info[c].reported + detached->info[c].reported;
+}
+
 void hk_threads_postfork_child(void)
 {
+	/* What magazines hold by what their owners said, with and without those that are lost.  Blocks that
+	 * were on an orphan's way between magazine and depot are counted as hot, and are in none. */
+	uint32_t all[HK_CLASSES] = {0}, left[HK_CLASSES] = {0};
 	struct hk_thread *thread = atomic_load_explicit(&hk_threads.all, memory_order_relaxed);
 	for (; thread != NULL; thread = thread->all_next) {
-		struct hk_set *set = atomic_load_explicit(&thread->set, memory_order_relaxed);
-		if (thread == hk_self || !thread->in_use)
-			continue;
-		if (atomic_load_explicit(&thread->busy, memory_order_relaxed) != 0) {
-			/* caught while moving pointers: nobody can say which; its blocks are lost */
-			hk_set_forget(set);
-			hk_set_forget(thread->detached != NULL ? thread->detached : &hk_set_none);
-			thread->detached = NULL;
-			atomic_store_explicit(&thread->set, (struct hk_set *)&hk_set_none, memory_order_relaxed);
-			atomic_store_explicit(&thread->busy, 0, memory_order_relaxed);
-		}
-		/* A set that stood still stays in its record, for the next sweep or the record's next owner:
-		 * emptying it now would copy pages of a child that only wants a snapshot. */
-		thread->in_use = 0;
-		thread->free_next = hk_threads.free;
-		hk_threads.free = thread;
-		hk_count(threads, -1);
+		thread_add_reported(thread, all);
+		if (thread != hk_self && thread->in_use)
+			thread_orphan(thread);
+		thread_add_reported(thread, left);
+	}
+	for (unsigned c = 0; c < HK_CLASSES; c++) {
+		uint32_t n_hot = hk_classes[c].n_hot;
+		if (n_hot > all[c])
+			hk_count(lost_bytes, (uint64_t)(n_hot - all[c]) * hk_class_info[c].block_bytes);
+		if (n_hot != left[c])
+			hk_cold_recount_hot(c, left[c]);
 	}
 }
