@@ -4,6 +4,7 @@ if HAVE_CMOCKA
 core_unit_tests = \
 	tests/libhakmem/base-test \
 	tests/libhakmem/heap-test \
+	tests/libhakmem/interleave-test \
 	tests/libhakmem/map-test \
 	tests/libhakmem/slab-test
 check_PROGRAMS += $(core_unit_tests)
@@ -17,6 +18,12 @@ tests_libhakmem_base_test_LDADD = $(core_unit_ldadd)
 tests_libhakmem_heap_test_SOURCES = tests/libhakmem/heap-test.c $(core_unit_sources)
 tests_libhakmem_heap_test_CFLAGS = $(core_unit_cflags)
 tests_libhakmem_heap_test_LDADD = $(core_unit_ldadd)
+# The library's constructor is in no archive member that anything refers to; so it is named where fork is tested.
+tests_libhakmem_interleave_test_SOURCES = tests/libhakmem/interleave-test.c libhakmem/front/bootstrap.c \
+	tests/libhakmem/schedule.c tests/libhakmem/schedule.h $(core_unit_sources)
+tests_libhakmem_interleave_test_CPPFLAGS = $(AM_CPPFLAGS) -DHK_TEST_POINTS
+tests_libhakmem_interleave_test_CFLAGS = $(core_unit_cflags)
+tests_libhakmem_interleave_test_LDADD = libhakmem/libhakmem-points.la $(CMOCKA_LIBS)
 tests_libhakmem_map_test_SOURCES = tests/libhakmem/map-test.c $(core_unit_sources)
 tests_libhakmem_map_test_CFLAGS = $(core_unit_cflags)
 tests_libhakmem_map_test_LDADD = $(core_unit_ldadd)
