@@ -97,7 +97,7 @@ static void flush_levels(struct flush *flush, unsigned level, struct hk_sweep *s
 	if (!flush_cold(flush))
 		return;
 	if (level == HAK_LEVEL_COLD) {
-		hk_heap_decay();
+		flush_step(flush, hk_heap_decay(NULL));
 		return;
 	}
 	/* Whole slices that are free by now go first: it costs nothing and pays for the bitmaps of the rest. */
@@ -171,7 +171,8 @@ void hk_decay_run(uint64_t now_nsec, uint64_t *ret_next_nsec)
 	*ret_next_nsec = due != 0 ? due : UINT64_MAX;
 	if (due == 0 || now_nsec < due || !atomic_compare_exchange_strong(&decay_next_nsec, &due, now_nsec + step))
 		return;
-	unsigned reserve = hk_heap_decay();
+	unsigned reserve;
+	hk_heap_decay(&reserve);
 	hk_large_trim(now_nsec > decay ? now_nsec - decay : 0);
 	bool more = reserve != 0 || hk_large_oldest() != UINT64_MAX;
 	*ret_next_nsec = more ? now_nsec + step : UINT64_MAX;

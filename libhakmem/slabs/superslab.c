@@ -378,14 +378,14 @@ size_t hk_heap_trim(size_t target_bytes, uint64_t deadline_nsec)
 	return bytes + purged;
 }
 
-unsigned hk_heap_decay(void)
+size_t hk_heap_decay(unsigned *ret_reserve)
 {
 	hk_lock_take(&heap_lock);
 	unsigned unneeded = HK_MIN(heap.reserve_low, heap.n_reserve);
 	unsigned keep = heap.n_reserve - (unneeded + 1) / 2;
 	heap.reserve_low = keep;
 	hk_lock_drop(&heap_lock);
-	if (unneeded != 0)
-		hk_heap_release_reserve(keep);
-	return keep;
+	if (ret_reserve != NULL)
+		*ret_reserve = keep;
+	return unneeded != 0 ? hk_heap_release_reserve(keep) : 0;
 }

@@ -107,8 +107,9 @@ size_t hk_heap_trim(size_t target_bytes, uint64_t deadline_nsec);
 /* Release what the reserve holds beyond `keep` SuperSlabs. */
 size_t hk_heap_release_reserve(unsigned keep);
 
-/* Age the reserve: release half of what it did not need since the last call.  Returns what remains in it. */
-unsigned hk_heap_decay(void);
+/* Age the reserve: release half of what it did not need since the last call.  Returns the bytes given back, and
+ * in `*ret_reserve` (may be NULL) how many SuperSlabs remain in it. */
+size_t hk_heap_decay(unsigned *ret_reserve);
 
 /*
  * Walk all SuperSlabs: pins the one after `previous` (the first one for NULL) so that it stays, and unpins

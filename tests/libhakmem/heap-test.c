@@ -192,13 +192,13 @@ static void decay_halves_what_was_not_needed(void **state)
 {
 	(void)state;
 	fill_reserve(16);
-	hk_heap_decay(); /* looks at a time in which the reserve was empty */
+	hk_heap_decay(NULL); /* looks at a time in which the reserve was empty */
 	assert_int_equal(n_empty(), 16);
 	for (unsigned left = 8; left != 0; left /= 2) {
-		hk_heap_decay();
+		hk_heap_decay(NULL);
 		assert_int_equal(n_empty(), left);
 	}
-	hk_heap_decay();
+	hk_heap_decay(NULL);
 	assert_int_equal(n_superslabs(), 0);
 }
 
@@ -207,13 +207,13 @@ static void decay_leaves_what_was_needed(void **state)
 	struct hk_slab *runs[24];
 	(void)state;
 	fill_reserve(16);
-	hk_heap_decay();
+	hk_heap_decay(NULL);
 	for (unsigned round = 0; round < 5; round++) {
 		for (unsigned i = 0; i < 24; i++)
 			runs[i] = hk_heap_take(16); /* twelve of those that there are */
 		for (unsigned i = 0; i < 24; i++)
 			hk_heap_give(runs[i]);
-		hk_heap_decay();
+		hk_heap_decay(NULL);
 		assert_true(n_empty() >= 12);
 	}
 	hk_heap_release_reserve(0);
