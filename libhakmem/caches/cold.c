@@ -46,19 +46,26 @@ static uint64_t cold_taken(const struct hk_class *class)
 	       class->slabs.n_free - class->slabs.n_claimed;
 }
 
+/* What owners last said may be old: blocks that they handed out since, and others freed, can be home by now.  So
+ * no more is published as hot than is out of the slabs and not cold. */
+static uint64_t cold_hot(const struct hk_class *class)
+{
+	return HK_MIN((uint64_t)class->n_hot, cold_taken(class) - class->n_cold);
+}
+
 static struct cold_before cold_enter(struct hk_class *class)
 {
 	hk_lock_take(&class->slabs.lock);
-	return (struct cold_before){class->n_cold, class->n_hot, cold_taken(class)};
+	return (struct cold_before){class->n_cold, cold_hot(class), cold_taken(class)};
 }
 
 static void cold_publish(struct hk_class *class, struct hkp_stats_class *out)
 {
-	uint64_t taken = cold_taken(class), cached = (uint64_t)class->n_cold + class->n_hot;
+	uint64_t taken = cold_taken(class), hot = cold_hot(class);
 	out->block_bytes = hk_class_info[class->slabs.class_idx].block_bytes;
 	out->cold = class->n_cold;
-	out->hot = class->n_hot;
-	out->used = taken > cached ? taken - cached : 0;
+	out->hot = hot;
+	out->used = taken - class->n_cold - hot;
 	out->free = class->slabs.n_free + class->slabs.n_claimed;
 	out->slabs = class->slabs.n_slabs;
 }
@@ -68,7 +75,7 @@ static void cold_leave(struct hk_class *class, struct cold_before before)
 	unsigned c = class->slabs.class_idx;
 	int64_t block_bytes = hk_class_info[c].block_bytes;
 	int64_t cold = (int64_t)(class->n_cold - before.cold) * block_bytes;
-	int64_t hot = ((int64_t)class->n_hot - (int64_t)before.hot) * block_bytes;
+	int64_t hot = (int64_t)(cold_hot(class) - before.hot) * block_bytes;
 	int64_t taken = (int64_t)(cold_taken(class) - before.taken) * block_bytes;
 	if (c < HK_CLASSES) {
 		if (cold != 0)
