@@ -238,6 +238,12 @@ void hk_cold_recount_hot(unsigned class_idx, uint32_t n_hot)
 	cold_leave(class, before);
 }
 
+void hk_cold_refresh(unsigned class_idx)
+{
+	struct hk_class *class = &hk_classes[class_idx];
+	cold_leave(class, cold_enter(class));
+}
+
 void hk_cold_shrink(unsigned class_idx)
 {
 	struct hk_class *class = &hk_classes[class_idx];

@@ -45,6 +45,9 @@ unsigned hk_cold_flush_step(unsigned class_idx);
 /* In a fork child: what the class counts as hot was partly in the hands of threads that are gone. */
 void hk_cold_recount_hot(unsigned class_idx, uint32_t n_hot);
 
+/* Publish the class's counters; what happens in its slabs behind the magazines' back is seen only then. */
+void hk_cold_refresh(unsigned class_idx);
+
 /* Free an empty cold magazine's slots; it starts small again. */
 void hk_cold_shrink(unsigned class_idx);
 

@@ -119,6 +119,8 @@ static void flush_account(const struct flush *flush, const struct hk_sweep *swee
 {
 	uint64_t now = hk_clock_nsec();
 	uint64_t usec = (now - flush->start_nsec) / 1000;
+	for (unsigned c = 0; c < HK_CLASSES_ALL; c++)
+		hk_cold_refresh(c);
 	hk_count(flushes, 1);
 	hk_count(flush_usec, usec);
 	hk_count(released_bytes, flush->released);
