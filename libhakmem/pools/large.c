@@ -189,7 +189,8 @@ bool hk_large_contains(const void *pointer)
 
 size_t hk_large_usable(const void *pointer)
 {
-	return large_of(pointer)->bytes;
+	const struct hk_large *large = large_of(pointer);
+	return large->base == pointer ? large->bytes : 0;
 }
 
 /* Move a block onto fresh addresses with room for `bytes`. */

@@ -47,7 +47,8 @@ bool hk_mid_free(void *pointer)
 
 size_t hk_mid_usable(const void *pointer)
 {
-	return (size_t)hk_slab_of(pointer)->mid_pages * HK_PAGE_BYTES;
+	const struct hk_slab *run = hk_slab_of(pointer);
+	return run->base == pointer ? (size_t)run->mid_pages * HK_PAGE_BYTES : 0;
 }
 
 bool hk_mid_resize(void *pointer, size_t bytes)
