@@ -92,12 +92,19 @@ int hk_stats_publish(int memfd)
 	return ok ? 0 : (int)address;
 }
 
+void hk_stats_prefork(void)
+{
+	struct hkp_stats *shared = hk_stats();
+	if (stats_private != NULL && shared != stats_private)
+		memcpy(stats_private, shared, sizeof *shared);
+}
+
 void hk_stats_unpublish(void)
 {
 	struct hkp_stats *shared = hk_stats();
 	if (stats_private == NULL || shared == stats_private)
 		return;
-	stats_move(stats_private, shared);
+	atomic_store_explicit(&hk_counters, stats_private, memory_order_release);
 	hk_sys2(SYS_munmap, shared, HKP_STATS_BYTES);
 }
 
