@@ -16,8 +16,10 @@ static unsigned mid_pages(size_t bytes)
 
 static void mid_count(int64_t pages)
 {
+	hk_lock_take(hk_heap_lock());
 	hk_count(mid_bytes, pages * (int64_t)HK_PAGE_BYTES);
 	hk_count(used_bytes, pages * (int64_t)HK_PAGE_BYTES);
+	hk_lock_drop(hk_heap_lock());
 	hk_counters_touch();
 }
 
