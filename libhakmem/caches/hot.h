@@ -26,6 +26,8 @@
 
 #include <stdatomic.h>
 
+#define HK_HOT_SLOTS_MAX 1024u /* the top of the ladder in thread.c */
+
 /* One class's stack: n blocks in slots[0..n), room for `capacity`. */
 struct hk_magazine {
 	void **slots;

@@ -129,6 +129,8 @@ static void sweep_peek_set(const struct hk_set *set, void (*look)(void *, unsign
 	if (!sweep_peek(magazines, set->magazines, sizeof magazines))
 		return;
 	for (unsigned c = 0; c < HK_CLASSES; c++) {
+		if (magazines[c].n > HK_HOT_SLOTS_MAX)
+			return; /* a set no more: its memory serves something else by now */
 		for (unsigned done = 0; done < magazines[c].n;) {
 			unsigned n = HK_MIN(magazines[c].n - done, HK_BATCH);
 			if (!sweep_peek(blocks, magazines[c].slots + done, n * sizeof *blocks))

@@ -23,7 +23,7 @@
 /* Classes above this start without a magazine. */
 #define THREAD_EAGER_BYTES 256u
 
-static const uint16_t thread_ladder[] = {0, 8, 32, 128, 512, 1024};
+static const uint16_t thread_ladder[] = {0, 8, 32, 128, 512, HK_HOT_SLOTS_MAX};
 
 const struct hk_set hk_set_none;
 struct hk_thread hk_thread_new = {.set = (struct hk_set *)&hk_set_none};
