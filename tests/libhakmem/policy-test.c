@@ -304,6 +304,7 @@ static void check_in_child(void *arg)
 	const struct hkp_stats *parents = arg;
 	uint64_t used = hk_stats()->used_bytes;
 	void *block = hk_malloc(2 * MIB);
+	hk_stats_prefork();
 	hk_stats_unpublish();
 	child_code = 0;
 	child_code |= hk_stats() == parents ? 1 : 0;
@@ -338,6 +339,82 @@ static void counters_move_into_the_segment_and_out_again(void **state)
 	assert_int_equal(WEXITSTATUS(unit_in_child(check_in_child, (void *)(uintptr_t)second)), 0);
 	unit_assert_conserved();
 	free_rest();
+}
+
+static atomic_bool stop;
+
+static void *hammer(void *arg)
+{
+	size_t bytes = *(size_t *)arg;
+	while (!atomic_load(&stop))
+		hk_free(hk_malloc(bytes));
+	return NULL;
+}
+
+static void hammer_start(pthread_t *threads, size_t *sizes, unsigned n)
+{
+	atomic_store(&stop, false);
+	for (unsigned i = 0; i < n; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, hammer, &sizes[i]), 0);
+}
+
+static void hammer_stop(pthread_t *threads, unsigned n)
+{
+	atomic_store(&stop, true);
+	for (unsigned i = 0; i < n; i++)
+		pthread_join(threads[i], NULL);
+}
+
+/* Counters move while threads count: none may write to the old place. */
+static void no_count_is_lost_in_the_move(void **state)
+{
+	static size_t sizes[] = {100000, 3000000};
+	pthread_t threads[2];
+	(void)state;
+	uint64_t mid = hk_stats()->mid_bytes, large = hk_stats()->large_bytes;
+	hammer_start(threads, sizes, 2);
+	for (unsigned i = 0; i < 1500; i++) {
+		int fd = memfd_create("stats", 0);
+		assert_int_equal(ftruncate(fd, HKP_STATS_BYTES), 0);
+		assert_int_equal(hk_stats_publish(fd), 0);
+		close(fd);
+	}
+	hammer_stop(threads, 2);
+	assert_int_equal(hk_stats()->mid_bytes, mid);
+	assert_int_equal(hk_stats()->large_bytes, large);
+	unit_flush_level(HAK_LEVEL_EVERYTHING, NULL);
+	hk_threads_set_frugal(0);
+	assert_int_equal(hk_stats()->large_cached_bytes, 0);
+	unit_assert_conserved();
+}
+
+/* The parent's threads go on counting in the segment after the fork; the child's counters are those of it. */
+static void a_childs_counters_are_those_of_the_fork(void **state)
+{
+	static size_t sizes[] = {3000000, 1500000};
+	pthread_t threads[2];
+	int status, wrong = 0;
+	(void)state;
+	munmap((void *)(uintptr_t)publish(), HKP_STATS_BYTES);
+	for (unsigned round = 0; round < 30; round++) {
+		hammer_start(threads, sizes, 2);
+		usleep(200);
+		hk_locks_take_all();
+		hk_stats_prefork();
+		uint64_t used = hk_stats()->used_bytes, large = hk_stats()->large_bytes;
+		pid_t pid = fork();
+		if (pid == 0) {
+			usleep(3000);
+			hk_locks_reset_all();
+			hk_stats_unpublish();
+			_exit(hk_stats()->used_bytes != used || hk_stats()->large_bytes != large);
+		}
+		hk_locks_drop_all();
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		wrong += status != 0;
+		hammer_stop(threads, 2);
+	}
+	assert_int_equal(wrong, 0);
 }
 
 static void publishing_says_why_it_failed(void **state)
@@ -473,6 +550,8 @@ int main(void)
 		cmocka_unit_test_setup(decay_ends_with_nothing_left, unit_flush),
 		cmocka_unit_test_setup(counters_move_into_the_segment_and_out_again, unit_flush),
 		cmocka_unit_test_setup(publishing_says_why_it_failed, unit_flush),
+		cmocka_unit_test_setup(no_count_is_lost_in_the_move, unit_flush),
+		cmocka_unit_test_setup(a_childs_counters_are_those_of_the_fork, unit_flush),
 		cmocka_unit_test_setup(phantoms_are_those_that_magazines_keep, unit_flush),
 		cmocka_unit_test_setup(releasable_is_what_level_2_returns, unit_flush),
 		cmocka_unit_test_setup(counters_follow_a_flush, unit_flush),
