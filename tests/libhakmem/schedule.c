@@ -4,6 +4,7 @@
 
 #include "tests/libhakmem/schedule.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <semaphore.h>
 
@@ -18,6 +19,7 @@ static struct {
 		sem_t turn;
 		uint64_t seed;
 		uint64_t asleep_until; /* step before which it is passed over if another can run */
+		unsigned exit_rounds;
 		bool done;
 	} threads[SCHEDULE_THREADS_MAX];
 	unsigned n;
@@ -26,6 +28,7 @@ static struct {
 } schedule; /* touched by the one thread that has its turn */
 
 static __thread unsigned schedule_me = SCHEDULE_THREADS_MAX;
+static pthread_key_t schedule_key; /* younger than the allocator's, so its destructor runs after that */
 
 uint64_t schedule_steps(void)
 {
@@ -91,20 +94,31 @@ static void *schedule_thread(void *arg)
 	unsigned index = (unsigned)(me - schedule.threads);
 	sem_wait(&me->turn);
 	schedule_me = index;
+	pthread_setspecific(schedule_key, me);
 	me->body(index, &me->seed);
+	return NULL;
+}
+
+/* The allocator's exit hook is scheduled too: the turn passes on when the last round of destructors is over. */
+static void schedule_exit(void *arg)
+{
+	struct schedule_thread *me = arg;
+	if (++me->exit_rounds < PTHREAD_DESTRUCTOR_ITERATIONS) {
+		pthread_setspecific(schedule_key, me);
+		return;
+	}
 	me->done = true;
 	unsigned next = schedule_pick(schedule.n, false);
-	schedule_me = index;
 	if (next != schedule.n)
 		schedule_switch(next);
-	schedule_me = SCHEDULE_THREADS_MAX; /* what the thread's exit does is not scheduled */
-	return NULL;
 }
 
 void schedule_run(uint64_t seed, schedule_body *const *bodies, unsigned n)
 {
 	pthread_t threads[SCHEDULE_THREADS_MAX];
 	memset(&schedule, 0, sizeof schedule);
+	if (schedule_key == 0)
+		pthread_key_create(&schedule_key, schedule_exit);
 	schedule.seed = seed;
 	schedule.n = n;
 	schedule.on = true;
