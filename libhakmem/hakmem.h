@@ -30,7 +30,7 @@ enum hak_level {
 
 enum hak_status {
 	HAK_OK = 0,
-	HAK_PARTIAL = 1, /* a thread stayed inside the allocator, or the time or the target was reached first */
+	HAK_PARTIAL = 1, /* a thread stayed inside the allocator, or the time was over first: ask again */
 };
 
 struct hak_report {

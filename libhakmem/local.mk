@@ -11,6 +11,7 @@ libhakmem_libhakmem_core_la_CFLAGS = $(libhakmem_cflags)
 libhakmem_libhakmem_core_la_LIBADD = protocol/libprotocol.la
 libhakmem_libhakmem_core_la_SOURCES = \
 	libhakmem/base/attr.h \
+	libhakmem/base/point.h \
 	libhakmem/base/bits.h \
 	libhakmem/base/syscall.h \
 	libhakmem/base/lock.c libhakmem/base/lock.h \
@@ -36,6 +37,13 @@ libhakmem_libhakmem_core_la_SOURCES = \
 	libhakmem/front/front.c libhakmem/front/front.h \
 	libhakmem/front/bootstrap.c \
 	libhakmem/front/api.c
+
+# The same with schedule points (base/point.h), for the interleaving tests alone.
+check_LTLIBRARIES += libhakmem/libhakmem-points.la
+libhakmem_libhakmem_points_la_CPPFLAGS = $(AM_CPPFLAGS) -DHK_TEST_POINTS
+libhakmem_libhakmem_points_la_CFLAGS = $(libhakmem_cflags)
+libhakmem_libhakmem_points_la_LIBADD = protocol/libprotocol.la
+libhakmem_libhakmem_points_la_SOURCES = $(libhakmem_libhakmem_core_la_SOURCES)
 
 # Version rules of libtool (-version-info CURRENT:REVISION:AGE): code changed, REVISION + 1; an interface was
 # added, CURRENT + 1, AGE + 1, REVISION 0; one was removed or changed, CURRENT + 1, AGE 0, REVISION 0.

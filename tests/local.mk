@@ -25,6 +25,7 @@ EXTRA_DIST += tests/layers tests/manual tests/run-bats tests/with-hakmem
 
 include tests/protocol/local.mk
 include tests/control/local.mk
+include tests/libhakmem/local.mk
 include tests/api/local.mk
 include tests/misuse/local.mk
 include tests/programs/local.mk

@@ -3,12 +3,17 @@
 #include "base/lock.h"
 
 #include "base/log.h"
+#include "base/point.h"
 #include "base/syscall.h"
 
 #include <linux/futex.h>
 
 /* The critical sections are a few hundred nanoseconds long; a sleep and a wake cost some microseconds. */
+#ifndef HK_TEST_POINTS
 #define LOCK_SPINS 100
+#else
+#define LOCK_SPINS INT32_MAX /* a thread asleep in the kernel could not be scheduled */
+#endif
 
 static inline void lock_pause(void)
 {
@@ -27,6 +32,7 @@ HK_COLD void hk_lock_wait(struct hk_lock *lock)
 		    atomic_compare_exchange_weak_explicit(&lock->word, &expected, 1, memory_order_acquire,
 							  memory_order_relaxed))
 			return;
+		HK_POINT(lock_spin);
 		lock_pause();
 	}
 	while (atomic_exchange_explicit(&lock->word, 2, memory_order_acquire) != 0)

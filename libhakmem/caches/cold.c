@@ -4,6 +4,7 @@
 
 #include "base/counters.h"
 #include "base/log.h"
+#include "base/point.h"
 
 #include <string.h>
 
@@ -55,19 +56,26 @@ static uint64_t cold_taken(const struct hk_class *class)
 	       class->slabs.n_free - class->slabs.n_claimed;
 }
 
+/* What owners last said may be old: blocks that they handed out since, and others freed, can be home by now.  So
+ * no more is published as hot than is out of the slabs and not cold. */
+static uint64_t cold_hot(const struct hk_class *class)
+{
+	return HK_MIN((uint64_t)class->n_hot, cold_taken(class) - class->n_cold);
+}
+
 static struct cold_before cold_enter(struct hk_class *class)
 {
 	hk_lock_take(&class->slabs.lock);
-	return (struct cold_before){class->n_cold, class->n_hot, cold_taken(class)};
+	return (struct cold_before){class->n_cold, cold_hot(class), cold_taken(class)};
 }
 
 static void cold_publish(struct hk_class *class, struct hkp_stats_class *out)
 {
-	uint64_t taken = cold_taken(class), cached = (uint64_t)class->n_cold + class->n_hot;
+	uint64_t taken = cold_taken(class), hot = cold_hot(class);
 	out->block_bytes = hk_class_info[class->slabs.class_idx].block_bytes;
 	out->cold = class->n_cold;
-	out->hot = class->n_hot;
-	out->used = taken > cached ? taken - cached : 0;
+	out->hot = hot;
+	out->used = taken - class->n_cold - hot;
 	out->free = class->slabs.n_free + class->slabs.n_claimed;
 	out->slabs = class->slabs.n_slabs;
 }
@@ -77,7 +85,7 @@ static void cold_leave(struct hk_class *class, struct cold_before before)
 	unsigned c = class->slabs.class_idx;
 	int64_t block_bytes = hk_class_info[c].block_bytes;
 	int64_t cold = (int64_t)(class->n_cold - before.cold) * block_bytes;
-	int64_t hot = ((int64_t)class->n_hot - (int64_t)before.hot) * block_bytes;
+	int64_t hot = (int64_t)(cold_hot(class) - before.hot) * block_bytes;
 	int64_t taken = (int64_t)(cold_taken(class) - before.taken) * block_bytes;
 	if (c < HK_CLASSES) {
 		if (cold != 0)
@@ -134,6 +142,7 @@ static HK_ALWAYS void cold_give_places(struct hk_class *class, void *const *bloc
 	unsigned n_places = hk_slabs_locate(class->slabs.class_idx, blocks, count, places, &bad, &what);
 	if (HK_UNLIKELY(bad != count))
 		hk_misuse("free", blocks[bad], what);
+	HK_POINT(cold_located);
 	struct cold_before before = cold_enter(class);
 	void *twice = hk_slabs_give(&class->slabs, places, n_places, &empties);
 	cold_leave(class, before);
@@ -165,7 +174,7 @@ static void cold_give_slabs(struct hk_class *class, void *const *blocks, unsigne
 	}
 }
 
-static unsigned cold_slots_max(unsigned class_idx)
+unsigned hk_cold_slots_max(unsigned class_idx)
 {
 	return HK_MIN(COLD_BYTES_MAX / hk_class_info[class_idx].block_bytes, COLD_SLOTS_MAX);
 }
@@ -173,7 +182,7 @@ static unsigned cold_slots_max(unsigned class_idx)
 /* Under no lock: more room in the cold magazine, in steps of four times. */
 static void cold_grow(struct hk_class *class)
 {
-	unsigned maximum = cold_slots_max(class->slabs.class_idx);
+	unsigned maximum = hk_cold_slots_max(class->slabs.class_idx);
 	unsigned old_slots = __atomic_load_n(&class->n_slots, __ATOMIC_RELAXED);
 	unsigned n_slots = HK_MIN(HK_MAX(old_slots * 4, COLD_SLOTS_MIN), maximum);
 	if (old_slots >= maximum)
@@ -239,6 +248,20 @@ unsigned hk_cold_flush_step(unsigned class_idx)
 	if (n != 0)
 		hk_cold_give(class_idx, batch, n, 0, true);
 	return n;
+}
+
+void hk_cold_recount_hot(unsigned class_idx, uint32_t n_hot)
+{
+	struct hk_class *class = &hk_classes[class_idx];
+	struct cold_before before = cold_enter(class);
+	class->n_hot = n_hot;
+	cold_leave(class, before);
+}
+
+void hk_cold_refresh(unsigned class_idx)
+{
+	struct hk_class *class = &hk_classes[class_idx];
+	cold_leave(class, cold_enter(class));
 }
 
 void hk_cold_shrink(unsigned class_idx)

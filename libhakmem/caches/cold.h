@@ -41,6 +41,15 @@ void hk_cold_give(unsigned class_idx, void *const *blocks, unsigned count, int h
 /* Move up to HK_BATCH blocks from the cold magazine to the slabs; returns how many. */
 unsigned hk_cold_flush_step(unsigned class_idx);
 
+/* In a fork child: what the class counts as hot was partly in the hands of threads that are gone. */
+void hk_cold_recount_hot(unsigned class_idx, uint32_t n_hot);
+
+/* Publish the class's counters; what happens in its slabs behind the magazines' back is seen only then. */
+void hk_cold_refresh(unsigned class_idx);
+
+/* How many blocks the cold magazine of a class may hold at most. */
+unsigned hk_cold_slots_max(unsigned class_idx);
+
 /* Free an empty cold magazine's slots; it starts small again. */
 void hk_cold_shrink(unsigned class_idx);
 

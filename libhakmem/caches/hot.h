@@ -21,9 +21,12 @@
 #ifndef HK_CACHES_HOT_H
 #define HK_CACHES_HOT_H
 
+#include "base/point.h"
 #include "map/pagemap.h"
 
 #include <stdatomic.h>
+
+#define HK_HOT_SLOTS_MAX 1024u /* the top of the ladder in thread.c */
 
 /* One class's stack: n blocks in slots[0..n), room for `capacity`. */
 struct hk_magazine {
@@ -85,8 +88,10 @@ extern HK_TLS struct hk_thread *hk_self;
 
 static HK_ALWAYS struct hk_set *hk_gate_enter(struct hk_thread *self)
 {
+	HK_POINT(gate_outside);
 	atomic_store_explicit(&self->busy, 1, memory_order_relaxed);
 	atomic_signal_fence(memory_order_seq_cst);
+	HK_POINT(gate_busy);
 	return atomic_load_explicit(&self->set, memory_order_relaxed);
 }
 
@@ -106,6 +111,7 @@ static HK_ALWAYS void *hk_hot_pop(unsigned kind)
 		return NULL;
 	}
 	void *block = magazine->slots[n - 1];
+	HK_POINT(hot_pop);
 	magazine->n = n - 1;
 	hk_gate_leave(self);
 	if (block == NULL)
@@ -122,6 +128,7 @@ static HK_ALWAYS bool hk_hot_push(unsigned kind, void *block)
 	bool room = HK_LIKELY(n < magazine->capacity);
 	if (room) {
 		magazine->slots[n] = block;
+		HK_POINT(hot_push);
 		magazine->n = n + 1;
 	}
 	hk_gate_leave(self);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Emptying threads' magazines from outside: the flusher's side of the gate in hot.h. */
 #include "base/counters.h"
+#include "base/point.h"
 #include "base/syscall.h"
 #include "caches/thread_internal.h"
 
@@ -62,6 +63,7 @@ static unsigned sweep_detach(void)
 			thread->detached = set != &hk_set_none ? set : NULL;
 		}
 		n += thread->detached != NULL;
+		HK_POINT(sweep_detached);
 	}
 	return n;
 }
@@ -78,6 +80,7 @@ static unsigned sweep_collect(struct hk_sweep *sweep)
 			pending++;
 			continue;
 		}
+		HK_POINT(sweep_owned);
 		struct hk_set *set = thread->detached;
 		thread->detached = NULL;
 		hk_set_empty(set, true, sweep->n_blocks);
@@ -89,6 +92,7 @@ static unsigned sweep_collect(struct hk_sweep *sweep)
 static void sweep_nap(void)
 {
 	struct timespec nap = {0, SWEEP_NAP_NSEC};
+	HK_POINT(sweep_nap);
 	hk_sys4(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &nap, NULL);
 }
 
@@ -124,6 +128,8 @@ static void sweep_peek_set(const struct hk_set *set, void (*look)(void *, unsign
 	if (!sweep_peek(magazines, set->magazines, sizeof magazines))
 		return;
 	for (unsigned c = 0; c < HK_CLASSES; c++) {
+		if (magazines[c].n > HK_HOT_SLOTS_MAX)
+			return; /* a set no more: its memory serves something else by now */
 		for (unsigned done = 0; done < magazines[c].n;) {
 			unsigned n = HK_MIN(magazines[c].n - done, HK_BATCH);
 			if (!sweep_peek(blocks, magazines[c].slots + done, n * sizeof *blocks))

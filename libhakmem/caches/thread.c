@@ -4,6 +4,7 @@
 
 #include "base/counters.h"
 #include "base/options.h"
+#include "base/point.h"
 #include "caches/thread_internal.h"
 
 #include <pthread.h>
@@ -22,7 +23,7 @@
 #define THREAD_EAGER_BYTES    256u
 
 /* Capacities, in slots and in bytes of blocks: a magazine takes what both allow, but 2 blocks in any case. */
-static const uint16_t thread_ladder[] = {0, HK_MAGAZINE_FIRST, 32, 128, 512, 1024};
+static const uint16_t thread_ladder[] = {0, HK_MAGAZINE_FIRST, 32, 128, 512, HK_HOT_SLOTS_MAX};
 static const uint32_t thread_ladder_bytes[] = {0, 1u << 10, 8u << 10, 64u << 10, 256u << 10, 1u << 20};
 _Static_assert(HK_COUNT(thread_ladder) == HK_COUNT(thread_ladder_bytes), "a step has both");
 
@@ -197,21 +198,35 @@ static void thread_resize(struct hk_thread *self, unsigned class_idx, struct hk_
 		hk_own_free(old, thread_slots_bytes(old_step));
 }
 
-/* Shrink a class's magazine by a step; the blocks beyond the new capacity, the oldest, become cold. */
+/* Inside the gate: the `n` oldest blocks out of a magazine. */
+static void thread_pop_oldest(struct hk_magazine *magazine, unsigned n, void **out)
+{
+	memcpy(out, magazine->slots, n * sizeof *out);
+	memmove(magazine->slots, magazine->slots + n, (magazine->n - n) * sizeof *out);
+	magazine->n -= n;
+}
+
+/* Take blocks beyond `capacity`, the oldest, out of a magazine; returns how many, at most HK_BATCH. */
+static unsigned thread_pop_beyond(struct hk_thread *self, unsigned class_idx, struct hk_set *set, unsigned capacity,
+				  void **out)
+{
+	unsigned n = 0;
+	if (hk_gate_enter(self) == set) {
+		struct hk_magazine *magazine = &set->magazines[class_idx];
+		n = magazine->n > capacity ? HK_MIN(magazine->n - capacity, HK_BATCH) : 0;
+		thread_pop_oldest(magazine, n, out);
+	}
+	hk_gate_leave(self);
+	return n;
+}
+
+/* Shrink a class's magazine by a step; the blocks for which there is no room any more become cold. */
 static HK_NOINLINE void thread_shrink(struct hk_thread *self, unsigned class_idx, struct hk_set *set, unsigned step)
 {
 	void *batch[HK_BATCH];
-	unsigned extra = 0, capacity = thread_capacity(class_idx, step);
-	if (hk_gate_enter(self) == set) {
-		struct hk_magazine *magazine = &set->magazines[class_idx];
-		extra = magazine->n > capacity ? HK_MIN(magazine->n - capacity, HK_BATCH) : 0;
-		memcpy(batch, magazine->slots, extra * sizeof *batch);
-		memmove(magazine->slots, magazine->slots + extra, (magazine->n - extra) * sizeof *batch);
-		magazine->n -= extra;
-	}
-	hk_gate_leave(self);
-	if (extra != 0)
-		hk_cold_give(class_idx, batch, extra, 0, false);
+	unsigned n;
+	while ((n = thread_pop_beyond(self, class_idx, set, thread_capacity(class_idx, step), batch)) != 0)
+		hk_cold_give(class_idx, batch, n, 0, false);
 	thread_resize(self, class_idx, set, step);
 }
 
@@ -267,6 +282,7 @@ static unsigned thread_prepare(struct hk_thread *self, unsigned class_idx)
 	if (hk_gate_enter(self) == set)
 		grow = thread_wants_growth(class_idx, &set->info[class_idx]);
 	hk_gate_leave(self);
+	HK_POINT(thread_prepared);
 	if (grow)
 		thread_grow(self, class_idx, set);
 	unsigned capacity = hk_gate_enter(self)->magazines[class_idx].capacity;
@@ -317,6 +333,7 @@ static HK_ALWAYS void *thread_take(struct hk_thread *self, unsigned class_idx, v
 {
 	int hot_delta = want > 1 ? thread_report_now(self, class_idx) : 0;
 	unsigned n = hk_cold_take(class_idx, batch, want, hot_delta);
+	HK_POINT(refill_in_transit);
 	if (n > 1) {
 		unsigned pushed = thread_refill(self, class_idx, batch + 1, n - 1), left = n - 1 - pushed;
 		if (HK_UNLIKELY(left != 0)) /* a flusher took the set meanwhile */
@@ -359,11 +376,10 @@ static unsigned thread_pop_half(struct hk_thread *self, unsigned class_idx, void
 	*ret_hot_delta = 0;
 	if (magazine->capacity != 0) {
 		n = magazine->n == magazine->capacity ? HK_MIN((magazine->n + 1) / 2, most) : 0;
-		memcpy(out, magazine->slots, n * sizeof *out);
-		memmove(magazine->slots, magazine->slots + n, (magazine->n - n) * sizeof *out);
-		magazine->n -= n;
+		thread_pop_oldest(magazine, n, out);
 		*ret_hot_delta = thread_report(set, class_idx);
 	}
+	HK_POINT(spill_popped);
 	hk_gate_leave(self);
 	return n;
 }
@@ -374,6 +390,7 @@ static HK_ALWAYS void thread_give(struct hk_thread *self, unsigned class_idx, vo
 	unsigned n = thread_pop_half(self, class_idx, batch, most - 1, &hot_delta);
 	if (!hk_hot_push(HK_KIND_SLAB + class_idx, block))
 		batch[n++] = block;
+	HK_POINT(spill_in_transit);
 	if (n != 0 || hot_delta != 0)
 		hk_cold_give(class_idx, batch, n, hot_delta, false);
 }
@@ -448,26 +465,50 @@ void hk_threads_init(void)
 		pthread_setspecific(thread_key, hk_self);
 }
 
+/* In a fork child: a thread that is not there any more. */
+static void thread_orphan(struct hk_thread *thread)
+{
+	if (atomic_load_explicit(&thread->busy, memory_order_relaxed) != 0) {
+		/* caught while moving pointers: nobody can say which; its blocks are lost */
+		hk_set_forget(atomic_load_explicit(&thread->set, memory_order_relaxed));
+		hk_set_forget(thread->detached != NULL ? thread->detached : &hk_set_none);
+		thread->detached = NULL;
+		atomic_store_explicit(&thread->set, (struct hk_set *)&hk_set_none, memory_order_relaxed);
+		atomic_store_explicit(&thread->busy, 0, memory_order_relaxed);
+	}
+	/* A set that stood still stays in its record, for the next sweep or the record's next owner:
+	 * emptying it now would copy pages of a child that only wants a snapshot. */
+	thread->in_use = 0;
+	thread->free_next = hk_threads.free;
+	hk_threads.free = thread;
+	hk_count(threads, -1);
+}
+
+static void thread_add_reported(const struct hk_thread *thread, uint32_t *counts)
+{
+	const struct hk_set *set = atomic_load_explicit(&thread->set, memory_order_relaxed);
+	const struct hk_set *detached = thread->detached != NULL ? thread->detached : &hk_set_none;
+	for (unsigned c = 0; c < HK_CLASSES; c++)
+		counts[c] += (uint32_t)set->info[c].reported + detached->info[c].reported;
+}
+
 void hk_threads_postfork_child(void)
 {
+	/* What magazines hold by what their owners said, with and without those that are lost.  Blocks that
+	 * were on an orphan's way between magazine and depot are counted as hot, and are in none. */
+	uint32_t all[HK_CLASSES] = {0}, left[HK_CLASSES] = {0};
 	struct hk_thread *thread = atomic_load_explicit(&hk_threads.all, memory_order_relaxed);
 	for (; thread != NULL; thread = thread->all_next) {
-		struct hk_set *set = atomic_load_explicit(&thread->set, memory_order_relaxed);
-		if (thread == hk_self || !thread->in_use)
-			continue;
-		if (atomic_load_explicit(&thread->busy, memory_order_relaxed) != 0) {
-			/* caught while moving pointers: nobody can say which; its blocks are lost */
-			hk_set_forget(set);
-			hk_set_forget(thread->detached != NULL ? thread->detached : &hk_set_none);
-			thread->detached = NULL;
-			atomic_store_explicit(&thread->set, (struct hk_set *)&hk_set_none, memory_order_relaxed);
-			atomic_store_explicit(&thread->busy, 0, memory_order_relaxed);
-		}
-		/* A set that stood still stays in its record, for the next sweep or the record's next owner:
-		 * emptying it now would copy pages of a child that only wants a snapshot. */
-		thread->in_use = 0;
-		thread->free_next = hk_threads.free;
-		hk_threads.free = thread;
-		hk_count(threads, -1);
+		thread_add_reported(thread, all);
+		if (thread != hk_self && thread->in_use)
+			thread_orphan(thread);
+		thread_add_reported(thread, left);
+	}
+	for (unsigned c = 0; c < HK_CLASSES; c++) {
+		uint32_t n_hot = hk_classes[c].n_hot;
+		if (n_hot > all[c])
+			hk_count(lost_bytes, (uint64_t)(n_hot - all[c]) * hk_class_info[c].block_bytes);
+		if (n_hot != left[c])
+			hk_cold_recount_hot(c, left[c]);
 	}
 }

@@ -24,6 +24,7 @@ static void bootstrap_prefork(void)
 	hk_control_prefork();
 	hk_flush_interrupt(true);
 	hk_locks_take_all();
+	hk_stats_prefork();
 }
 
 static void bootstrap_postfork_parent(void)

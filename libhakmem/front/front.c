@@ -139,11 +139,10 @@ size_t hk_usable(const char *function, const void *pointer)
 	unsigned kind = hk_pagemap_kind(pointer);
 	if (HK_LIKELY(kind - HK_KIND_SLAB < HK_CLASSES))
 		return hk_class_info[kind - HK_KIND_SLAB].block_bytes;
-	if (kind == HK_KIND_MID)
-		return hk_mid_usable(pointer);
-	if (kind == HK_KIND_LARGE)
-		return hk_large_usable(pointer);
-	hk_misuse(function, pointer, HK_MISUSE_FOREIGN);
+	size_t bytes = kind == HK_KIND_MID ? hk_mid_usable(pointer) : kind == HK_KIND_LARGE ? hk_large_usable(pointer) : 0;
+	if (HK_UNLIKELY(bytes == 0))
+		hk_misuse(function, pointer, front_diagnose(pointer));
+	return bytes;
 }
 
 /* Resize without a copy where the pool can; NULL where the caller must copy. */

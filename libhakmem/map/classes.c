@@ -8,7 +8,7 @@
 	{                                                                                                     \
 		.block_bytes = (bytes), .reciprocal = RECIPROCAL(bytes),                                       \
 		.n_blocks = (uint16_t)BLOCKS(bytes, slices),                                                  \
-		.quarter = (uint16_t)((BLOCKS(bytes, slices) + 3) / 4), .n_slices = (slices)                   \
+		.quarter = (uint16_t)(BLOCKS(bytes, slices) / 4), .n_slices = (slices)                   \
 	}
 #define K8(first, step, slices)                                                                               \
 	K(first, slices), K(first + 1 * step, slices), K(first + 2 * step, slices), K(first + 3 * step, slices),  \

@@ -26,7 +26,7 @@ struct hk_class_info {
 	uint32_t block_bytes;
 	uint32_t reciprocal; /* (offset * reciprocal) >> 32 is offset / block_bytes for every multiple */
 	uint16_t n_blocks;   /* in one slab */
-	uint16_t quarter;    /* of n_blocks, rounded up: the width of an occupancy bin */
+	uint16_t quarter;    /* of n_blocks, rounded down, so that a free slab is in the last bin: a bin's width */
 	uint8_t n_slices;    /* of one slab */
 };
 

@@ -115,7 +115,7 @@ static void flush_levels(struct flush *flush, unsigned level, struct hk_sweep *s
 	if (!flush_cold(flush))
 		return;
 	if (level == HAK_LEVEL_COLD) {
-		hk_heap_decay();
+		flush_step(flush, hk_heap_decay(NULL));
 		return;
 	}
 	/* Whole slices that are free by now go first: it costs nothing and pays for the bitmaps of the rest. */
@@ -133,6 +133,8 @@ static void flush_account(const struct flush *flush, const struct hk_sweep *swee
 {
 	uint64_t now = hk_clock_nsec();
 	uint64_t usec = (now - flush->start_nsec) / 1000;
+	for (unsigned c = 0; c < HK_CLASSES_ALL; c++)
+		hk_cold_refresh(c);
 	hk_count(flushes, 1);
 	hk_count(flush_usec, usec);
 	hk_count(released_bytes, flush->released);
@@ -185,7 +187,8 @@ void hk_decay_run(uint64_t now_nsec, uint64_t *ret_next_nsec)
 	*ret_next_nsec = due != 0 ? due : UINT64_MAX;
 	if (due == 0 || now_nsec < due || !atomic_compare_exchange_strong(&decay_next_nsec, &due, now_nsec + step))
 		return;
-	unsigned reserve = hk_heap_decay();
+	unsigned reserve;
+	hk_heap_decay(&reserve);
 	hk_large_trim(now_nsec > decay ? now_nsec - decay : 0);
 	bool more = reserve != 0 || hk_large_oldest() != UINT64_MAX;
 	*ret_next_nsec = more ? now_nsec + step : UINT64_MAX;

@@ -87,12 +87,19 @@ int hk_stats_publish(int memfd)
 	return ok ? 0 : (int)address;
 }
 
+void hk_stats_prefork(void)
+{
+	struct hkp_stats *shared = hk_stats();
+	if (hk_counters_published())
+		memcpy(&hk_counters_home, shared, sizeof *shared);
+}
+
 void hk_stats_unpublish(void)
 {
 	struct hkp_stats *shared = hk_stats();
 	if (!hk_counters_published())
 		return;
-	stats_move(&hk_counters_home, shared);
+	atomic_store_explicit(&hk_counters, &hk_counters_home, memory_order_release);
 	hk_sys2(SYS_munmap, shared, HKP_STATS_BYTES);
 }
 
@@ -165,7 +172,7 @@ bool hk_stats_audit(void)
 		uint64_t capacity = (uint64_t)class->slabs.n_slabs * hk_class_info[c].n_blocks;
 		uint64_t taken = capacity - class->slabs.n_free - class->slabs.n_claimed;
 		ok &= hk_slabs_audit(&class->slabs) && taken <= capacity && class->n_cold <= class->n_slots &&
-		      (uint64_t)class->n_cold + class->n_hot <= taken;
+		      class->n_cold <= taken;
 		hk_lock_drop(&class->slabs.lock);
 	}
 	return ok;

@@ -8,6 +8,10 @@
 /* Map a fresh memfd of HKP_STATS_BYTES and move the counters there.  0 or -errno.  The caller seals it. */
 int hk_stats_publish(int memfd);
 
+/* Before a fork, under all locks: what the child will count from.  The parent's threads write to the segment again
+ * as soon as the locks are free. */
+void hk_stats_prefork(void);
+
 /* In a fork child: the counters move to private memory; what the parent publishes is left alone. */
 void hk_stats_unpublish(void);
 

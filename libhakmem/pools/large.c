@@ -41,9 +41,11 @@ static struct hk_large *large_record(void)
 	return large != NULL ? large : hk_meta_bump(sizeof *large);
 }
 
-static void large_record_free(struct hk_large *large)
+/* A record without a mapping; `unmapped` is how much less is mapped. */
+static void large_record_free(struct hk_large *large, int64_t unmapped)
 {
 	hk_lock_take(&large_lock);
+	hk_count(mapped_bytes, -unmapped);
 	large->next = large_records;
 	large_records = large;
 	hk_lock_drop(&large_lock);
@@ -61,10 +63,14 @@ static void large_leave(struct hk_large *large)
 	hk_pagemap_set_owner(large->base, 0);
 }
 
-static void large_count(int64_t bytes)
+/* Process-wide counters move to a new place while all locks are held: so they change under one. */
+static void large_count(int64_t bytes, int64_t mapped)
 {
+	hk_lock_take(&large_lock);
 	hk_count(large_bytes, bytes);
 	hk_count(used_bytes, bytes);
+	hk_count(mapped_bytes, mapped);
+	hk_lock_drop(&large_lock);
 	hk_counters_touch();
 }
 
@@ -105,12 +111,11 @@ static struct hk_large *large_map(size_t bytes, size_t alignment)
 	large->base = hk_os_map(bytes, alignment, LARGE_NAME);
 	if (large->base != NULL && hk_pagemap_cover(large->base, bytes)) {
 		hk_os_set_thp(large->base, bytes, false);
-		hk_count(mapped_bytes, bytes);
 		return large;
 	}
 	if (large->base != NULL)
 		hk_os_unmap(large->base, bytes);
-	large_record_free(large);
+	large_record_free(large, 0);
 	return NULL;
 }
 
@@ -123,7 +128,7 @@ void *hk_large_new(size_t bytes, size_t alignment, bool *ret_zero)
 	if (large == NULL && (large = large_map(bytes, alignment)) == NULL)
 		return NULL;
 	large_enter(large);
-	large_count((int64_t)large->bytes);
+	large_count((int64_t)large->bytes, *ret_zero ? (int64_t)bytes : 0);
 	return large->base;
 }
 
@@ -153,8 +158,7 @@ static size_t large_unmap(struct hk_large *large)
 	size_t bytes = large->bytes;
 	if (!hk_os_unmap(large->base, bytes) && !hk_os_purge(large->base, bytes))
 		bytes = 0;
-	hk_count(mapped_bytes, -(int64_t)large->bytes);
-	large_record_free(large);
+	large_record_free(large, (int64_t)large->bytes);
 	return bytes;
 }
 
@@ -164,7 +168,7 @@ bool hk_large_free(void *pointer)
 	if (large == NULL || large->base != pointer)
 		return false;
 	large_leave(large);
-	large_count(-(int64_t)large->bytes);
+	large_count(-(int64_t)large->bytes, 0);
 	if (!large_cache_put(large))
 		large_unmap(large);
 	return true;
@@ -181,7 +185,8 @@ bool hk_large_contains(const void *pointer)
 
 size_t hk_large_usable(const void *pointer)
 {
-	return hk_pagemap_large(pointer)->bytes;
+	const struct hk_large *large = hk_pagemap_large(pointer);
+	return large->base == pointer ? large->bytes : 0;
 }
 
 /* Move a block onto fresh addresses with room for `bytes`. */
@@ -211,8 +216,7 @@ void *hk_large_resize(void *pointer, size_t bytes)
 	if (!hk_os_resize(pointer, old_bytes, bytes) && !large_move(large, bytes))
 		return NULL;
 	large->bytes = bytes;
-	hk_count(mapped_bytes, (int64_t)(bytes - old_bytes));
-	large_count((int64_t)(bytes - old_bytes));
+	large_count((int64_t)(bytes - old_bytes), (int64_t)(bytes - old_bytes));
 	return large->base;
 }
 

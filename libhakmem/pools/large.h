@@ -21,6 +21,7 @@ bool hk_large_free(void *pointer);
 /* Does `pointer`, whose kind may be anything, lie inside a large block?  For messages: it may take long. */
 bool hk_large_contains(const void *pointer);
 
+/* Bytes of a block; 0 where `pointer`, whose kind is HK_KIND_LARGE, is no block's start. */
 size_t hk_large_usable(const void *pointer);
 
 /* Grow or shrink, moving pages instead of copying where it must.  The new address, or NULL: nothing changed. */

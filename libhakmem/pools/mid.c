@@ -16,8 +16,10 @@ static unsigned mid_pages(size_t bytes)
 
 static void mid_count(int64_t pages)
 {
+	hk_lock_take(hk_heap_lock());
 	hk_count(mid_bytes, pages * (int64_t)HK_PAGE_BYTES);
 	hk_count(used_bytes, pages * (int64_t)HK_PAGE_BYTES);
+	hk_lock_drop(hk_heap_lock());
 	hk_counters_touch();
 }
 
@@ -47,7 +49,8 @@ bool hk_mid_free(void *pointer)
 
 size_t hk_mid_usable(const void *pointer)
 {
-	return (size_t)hk_slab_of(pointer)->mid_pages * HK_PAGE_BYTES;
+	const struct hk_slab *run = hk_slab_of(pointer);
+	return run->base == pointer ? (size_t)run->mid_pages * HK_PAGE_BYTES : 0;
 }
 
 bool hk_mid_resize(void *pointer, size_t bytes)

@@ -18,6 +18,7 @@ void *hk_mid_new(size_t bytes, bool *ret_zero);
 /* False where `pointer`, whose kind is HK_KIND_MID, is no block's start. */
 bool hk_mid_free(void *pointer);
 
+/* Bytes of a block; 0 where `pointer`, whose kind is HK_KIND_MID, is no block's start. */
 size_t hk_mid_usable(const void *pointer);
 
 /* Change the size in place, within the range of mid blocks; false where that is not possible. */

@@ -13,6 +13,7 @@
 
 #include "base/bits.h"
 #include "base/counters.h"
+#include "base/point.h"
 #include "os/pages.h"
 
 struct holes_claim {
@@ -21,6 +22,17 @@ struct holes_claim {
 	uint16_t n_blocks;
 	uint64_t bits[HK_BITMAP_WORDS]; /* the claimed blocks; words first/64..last/64 are valid */
 };
+
+/* Pages become holes, or stop being holes.  Claimed ones are none: a refill that takes blocks on both sides of
+ * them would close them, and they would be subtracted twice. */
+static void holes_mark(struct hk_slab *slab, unsigned slice, uint16_t pages, bool hole)
+{
+	int n = (int)hk_popcount64(pages) * (hole ? 1 : -1);
+	uint16_t *mask = &slab->superslab->hole[slice];
+	*mask = (uint16_t)(hole ? *mask | pages : *mask & ~pages);
+	slab->n_holes = (uint16_t)(slab->n_holes + n);
+	hk_count_private(hole_pages, n);
+}
 
 /* Under the class lock: claim the holes of one slice of a slab. */
 static bool holes_take(struct hk_slabs *slabs, struct hk_slab *slab, unsigned offset, struct holes_claim *claim)
@@ -51,6 +63,7 @@ static bool holes_take(struct hk_slabs *slabs, struct hk_slab *slab, unsigned of
 	slab->n_free -= claim->n_blocks;
 	slabs->n_free -= claim->n_blocks;
 	slabs->n_claimed += claim->n_blocks;
+	holes_mark(slab, slice, claim->pages, false);
 	return true;
 }
 
@@ -66,9 +79,7 @@ static void holes_return(struct hk_slabs *slabs, struct hk_slab *slab, unsigned 
 	slabs->n_free += claim->n_blocks;
 	slabs->n_claimed -= claim->n_blocks;
 	slab->superslab->touched[slice] &= (uint16_t)~purged;
-	slab->superslab->hole[slice] &= (uint16_t)~purged;
-	slab->n_holes = (uint16_t)(slab->n_holes - hk_popcount64(purged));
-	hk_count_private(hole_pages, -(int64_t)hk_popcount64(purged));
+	holes_mark(slab, slice, claim->pages & (uint16_t)~purged, true); /* those that the kernel refused */
 	hk_count(purged_bytes, (uint64_t)hk_popcount64(purged) * HK_PAGE_BYTES);
 }
 
@@ -99,8 +110,10 @@ static bool holes_purge_slice(struct hk_slabs *slabs, struct hk_slab *slab, unsi
 	hk_lock_drop(&slabs->lock);
 	if (!claimed)
 		return ours;
+	HK_POINT(holes_claimed);
 	uint16_t purged = holes_purge(slab->base + (size_t)offset * HK_SLICE_BYTES, claim.pages);
 	*bytes += (size_t)hk_popcount64(purged) * HK_PAGE_BYTES;
+	HK_POINT(holes_purged);
 	hk_lock_take(&slabs->lock);
 	holes_return(slabs, slab, offset, &claim, purged);
 	hk_slabs_settle(slabs, slab, &chain);

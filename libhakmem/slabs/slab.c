@@ -353,9 +353,10 @@ void *hk_slabs_give(struct hk_slabs *slabs, const struct hk_place *places, unsig
 
 /* ---- slabs in and out ---------------------------------------------------------------------------------- */
 
-static void slab_populate(struct hk_slab *slab)
+/* Only as far as blocks reach: in some classes the last page lies behind the last block. */
+static void slab_populate(struct hk_slab *slab, const struct hk_class_info *info)
 {
-	unsigned n_pages = slab->n_slices * HK_SLICE_PAGES;
+	unsigned n_pages = (info->n_blocks * info->block_bytes + HK_PAGE_BYTES - 1) >> HK_PAGE_SHIFT;
 	for (unsigned i = 0; i < slab->n_slices; i++)
 		if (slab->superslab->touched[hk_slab_slice(slab) + i] != 0)
 			return;
@@ -376,7 +377,7 @@ bool hk_slabs_grow(struct hk_slabs *slabs)
 	slab->bin = HK_BIN_NONE;
 	/* racy read of a counter: a hint */
 	if (__atomic_load_n(&slabs->n_slabs, __ATOMIC_RELAXED) >= SLAB_POPULATE_FROM && info->n_slices == 1)
-		slab_populate(slab);
+		slab_populate(slab, info);
 	hk_pagemap_set_kind(slab->base, slab->n_slices, HK_KIND_SLAB + slabs->class_idx);
 	atomic_fetch_or_explicit(&slab_classes[slabs->class_idx / 64], (uint64_t)1 << slabs->class_idx % 64,
 				 memory_order_relaxed);

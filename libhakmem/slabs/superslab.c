@@ -221,11 +221,12 @@ bool hk_heap_release_one(unsigned keep, size_t *bytes)
 	return true;
 }
 
-static void heap_release_beyond(unsigned keep)
+static size_t heap_release_beyond(unsigned keep)
 {
 	size_t bytes = 0;
 	while (hk_heap_release_one(keep, &bytes))
 		continue;
+	return bytes;
 }
 
 static unsigned heap_reserve_limit(void)
@@ -374,14 +375,14 @@ struct hk_superslab *hk_heap_walk(struct hk_superslab *previous)
 	return next;
 }
 
-unsigned hk_heap_decay(void)
+size_t hk_heap_decay(unsigned *ret_reserve)
 {
 	hk_lock_take(&heap_lock);
 	unsigned unneeded = HK_MIN(heap.reserve_low, heap.n_reserve);
 	unsigned keep = heap.n_reserve - (unneeded + 1) / 2;
 	heap.reserve_low = keep;
 	hk_lock_drop(&heap_lock);
-	if (unneeded != 0)
-		heap_release_beyond(keep);
-	return keep;
+	if (ret_reserve != NULL)
+		*ret_reserve = keep;
+	return unneeded != 0 ? heap_release_beyond(keep) : 0;
 }

@@ -119,8 +119,9 @@ size_t hk_heap_purge(struct hk_superslab *superslab);
  * that had been touched to `*bytes`. */
 bool hk_heap_release_one(unsigned keep, size_t *bytes);
 
-/* Age the reserve: release half of what it did not need since the last call.  Returns what remains in it. */
-unsigned hk_heap_decay(void);
+/* Age the reserve: release half of what it did not need since the last call.  Returns the bytes given back, and
+ * in `*ret_reserve` (may be NULL) how many SuperSlabs remain in it. */
+size_t hk_heap_decay(unsigned *ret_reserve);
 
 /*
  * Walk all SuperSlabs: pins the one after `previous` (the first one for NULL) so that it stays, and unpins

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: MIT */
+/* Cold and hot magazines: growth, budget, what they count, thread exit. */
+#include "tests/libhakmem/unit.h"
+
+#include <pthread.h>
+
+#include "front/front.h"
+
+#define CLASS_1K 63u
+
+static uint32_t hot_of(unsigned class_idx)
+{
+	return hk_classes[class_idx].n_hot;
+}
+
+static uint32_t capacity_of(unsigned class_idx)
+{
+	return atomic_load(&hk_self->set)->magazines[class_idx].capacity;
+}
+
+static void run_thread(void *(*body)(void *), void *arg)
+{
+	pthread_t thread;
+	assert_int_equal(pthread_create(&thread, NULL, body, arg), 0);
+	pthread_join(thread, NULL);
+}
+
+/* Allocate and free `n` blocks, so that the magazine runs empty and full. */
+static void tide(size_t bytes, unsigned n)
+{
+	static __thread void *blocks[8192];
+	for (unsigned i = 0; i < n; i++)
+		blocks[i] = hk_malloc(bytes);
+	for (unsigned i = 0; i < n; i++)
+		hk_free(blocks[i]);
+}
+
+/* ---- hot ------------------------------------------------------------------------------------------------ */
+
+static void small_magazines_start_at_once_large_ones_later(void **state)
+{
+	(void)state;
+	void *small = hk_malloc(16), *large[100];
+	unsigned n = 0;
+	assert_int_equal(capacity_of(0), 8);
+	while (capacity_of(CLASS_1K) == 0 && n < HK_COUNT(large))
+		large[n++] = hk_malloc(1024);
+	assert_true(n > 10);
+	assert_int_equal(capacity_of(CLASS_1K), 2); /* in slots it could be 8, in bytes it is the least */
+	hk_free(small);
+	while (n != 0)
+		hk_free(large[--n]);
+}
+
+static void magazines_climb_the_ladder_within_the_budget(void **state)
+{
+	static const uint32_t ladder[] = {0, 8, 32, 128, 512, 1024};
+	unsigned step = 0;
+	(void)state;
+	for (unsigned i = 0; i < 40; i++) {
+		tide(16, 4000);
+		uint32_t capacity = capacity_of(0);
+		while (ladder[step] < capacity)
+			step++;
+		assert_int_equal(ladder[step], capacity); /* never down, and nothing between */
+	}
+	assert_int_equal(capacity_of(0), 1024);
+	for (unsigned c = 0; c < HK_CLASSES; c++)
+		for (unsigned i = 0; i < 8; i++)
+			tide(hk_class_info[c].block_bytes, 600);
+	uint64_t bytes = 0;
+	for (unsigned c = 0; c < HK_CLASSES; c++) {
+		bytes += (uint64_t)capacity_of(c) * hk_class_info[c].block_bytes;
+		assert_true((uint64_t)capacity_of(c) * hk_class_info[c].block_bytes <= MIB);
+	}
+	assert_int_equal(bytes, hk_self->budget_used);
+	assert_true(bytes <= 2 * MIB);
+	assert_true(bytes > MIB);
+	/* the budget is used up, and yet a class that comes into use gets its share: others give theirs */
+	for (unsigned i = 0; i < 8; i++)
+		tide(16, 4000);
+	assert_int_equal(capacity_of(0), 1024);
+	assert_true(hk_self->budget_used <= 2 * MIB);
+}
+
+static void a_flushed_set_starts_small_again(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 20; i++)
+		tide(16, 2000);
+	assert_true(capacity_of(0) >= 512);
+	unit_flush_level(HAK_LEVEL_CACHES, NULL);
+	assert_ptr_equal(atomic_load(&hk_self->set), &hk_set_none);
+	hk_free(hk_malloc(16));
+	assert_int_equal(capacity_of(0), 8);
+	assert_true(hk_self->budget_used <= 8 * 16);
+}
+
+static void after_a_flush_of_everything_magazines_stay_small(void **state)
+{
+	(void)state;
+	unit_flush_level(HAK_LEVEL_EVERYTHING, NULL);
+	for (unsigned i = 0; i < 20; i++)
+		tide(16, 2000);
+	assert_int_equal(capacity_of(0), 8);
+	hk_threads_set_frugal(0);
+	for (unsigned i = 0; i < 20; i++)
+		tide(16, 2000);
+	assert_true(capacity_of(0) > 8);
+}
+
+/* What owners said: after a slow path the class knows exactly what the magazine holds. */
+static void slow_paths_tell_what_is_hot(void **state)
+{
+	uint64_t seed = 11;
+	void *blocks[512] = {0};
+	(void)state;
+	for (unsigned round = 0; round < 50000; round++) {
+		unsigned i = unit_below(&seed, 512);
+		if (blocks[i] != NULL)
+			hk_free(blocks[i]);
+		blocks[i] = blocks[i] != NULL ? NULL : hk_malloc(64);
+		const struct hk_set *set = atomic_load(&hk_self->set);
+		assert_int_equal(set->info[3].reported, hot_of(3));
+	}
+	const struct hk_magazine *magazine = &atomic_load(&hk_self->set)->magazines[3];
+	while (magazine->n != 0)
+		hk_malloc(64);
+	hk_malloc(64);
+	assert_int_equal(magazine->n, hot_of(3));
+	for (unsigned i = 0; i < 512; i++)
+		hk_free(blocks[i]);
+}
+
+static void handed_out_in_the_order_of_addresses(void **state)
+{
+	(void)state;
+	char *previous = hk_malloc(48);
+	for (unsigned i = 0; i < 1000; i++) {
+		char *next = hk_malloc(48);
+		assert_ptr_equal(next, previous + 48);
+		previous = next;
+	}
+}
+
+/* ---- threads -------------------------------------------------------------------------------------------- */
+
+static void *work_and_end(void *arg)
+{
+	for (unsigned i = 0; i < 10; i++)
+		tide(16 + (i * 173) % 3000, 500);
+	*(struct hk_thread **)arg = hk_self;
+	return NULL;
+}
+
+static void a_threads_end_leaves_nothing_hot(void **state)
+{
+	struct hk_thread *record[2];
+	(void)state;
+	uint64_t threads = hk_stats()->threads;
+	unit_flush_level(HAK_LEVEL_CACHES, NULL);
+	run_thread(work_and_end, &record[0]);
+	assert_int_equal(hk_stats()->hot_bytes, 0);
+	assert_int_equal(hk_stats()->threads, threads);
+	run_thread(work_and_end, &record[1]);
+	assert_ptr_equal(record[0], record[1]); /* records are reused */
+	unit_assert_conserved();
+}
+
+static pthread_key_t late_key;
+
+static void free_late(void *block)
+{
+	hk_free(block);
+	hk_free(hk_malloc(100));
+}
+
+static void *leave_a_late_block(void *arg)
+{
+	(void)arg;
+	tide(100, 100);
+	pthread_setspecific(late_key, hk_malloc(100));
+	return NULL;
+}
+
+static void destructors_may_still_free(void **state)
+{
+	(void)state;
+	unit_flush_level(HAK_LEVEL_PAGES, NULL);
+	uint64_t used = hk_stats()->used_bytes;
+	assert_int_equal(pthread_key_create(&late_key, free_late), 0);
+	run_thread(leave_a_late_block, NULL);
+	pthread_key_delete(late_key);
+	unit_flush_level(HAK_LEVEL_PAGES, NULL);
+	assert_int_equal(hk_stats()->used_bytes, used);
+	assert_int_equal(hk_stats()->hot_bytes, 0);
+}
+
+static void a_thread_storm_leaves_nothing(void **state)
+{
+	struct hk_thread *record;
+	(void)state;
+	run_thread(work_and_end, &record);
+	unit_flush_level(HAK_LEVEL_EVERYTHING, NULL);
+	size_t rss = unit_rss();
+	uint64_t used = hk_stats()->used_bytes;
+	for (unsigned i = 0; i < 1000; i++)
+		run_thread(work_and_end, &record);
+	unit_flush_level(HAK_LEVEL_EVERYTHING, NULL);
+	assert_true(unit_rss() < rss + MIB / 2);
+	assert_int_equal(hk_stats()->used_bytes, used);
+}
+
+/* ---- blocks that wander: freed by others than those who took them ----------------------------------------- */
+
+static void *wandering[8192];
+
+static void *free_wandering(void *arg)
+{
+	unsigned n = *(unsigned *)arg;
+	for (unsigned i = 0; i < n; i++)
+		hk_free(wandering[i]);
+	return NULL;
+}
+
+/* The owner's last word on its magazine is old; what it then held is free by now.  Nothing may go below 0. */
+static void an_owners_old_word_is_no_more_than_a_hint(void **state)
+{
+	unsigned n = 0;
+	(void)state;
+	for (unsigned i = 0; i < 30; i++)
+		tide(64, 4000);
+	unit_flush_level(HAK_LEVEL_COLD, NULL);
+	while (atomic_load(&hk_self->set)->magazines[3].n != 0)
+		wandering[n++] = hk_malloc(64);
+	assert_true(n > 100 && hot_of(3) >= n / 2); /* popped without a word to the class */
+	run_thread(free_wandering, &n);
+	unit_flush_level(HAK_LEVEL_COLD, NULL);
+	assert_true(hk_stats()->used_bytes < MIB);
+	assert_true(hk_stats_audit());
+	unit_assert_conserved();
+}
+
+/* ---- cold ------------------------------------------------------------------------------------------------ */
+
+static void cold_magazines_keep_to_their_bounds(void **state)
+{
+	(void)state;
+	for (unsigned c = 0; c < HK_CLASSES; c += 7) {
+		void *batch[HK_BATCH], *all[20 * HK_BATCH];
+		unsigned n = 0, bound = hk_cold_slots_max(c);
+		while (n < HK_MIN(4 * bound, 19 * HK_BATCH)) {
+			unsigned got = hk_cold_take(c, batch, HK_BATCH, 0);
+			memcpy(all + n, batch, got * sizeof *batch);
+			hk_classes[c].n_hot -= got - 1; /* they are not for a magazine */
+			n += got;
+		}
+		for (unsigned i = 0; i < n; i += HK_BATCH)
+			hk_cold_give(c, all + i, HK_MIN(HK_BATCH, n - i), 0, false);
+		assert_true(hk_classes[c].n_cold <= bound);
+		assert_true(hk_classes[c].n_slots <= bound && hk_classes[c].n_slots >= HK_MIN(n, bound) / 4);
+		while (hk_cold_flush_step(c) != 0)
+			;
+		assert_int_equal(hk_classes[c].n_cold, 0);
+		hk_cold_shrink(c);
+		assert_int_equal(hk_classes[c].n_slots, 0);
+		assert_null(hk_classes[c].slots);
+	}
+}
+
+static void free_twice_at_home(void *arg)
+{
+	hk_cold_give(2, &arg, 1, 0, true);
+	hk_cold_give(2, &arg, 1, 0, true);
+}
+
+static void free_inside(void *arg)
+{
+	arg = (char *)arg + 16;
+	hk_cold_give(2, &arg, 1, 0, true);
+}
+
+static void the_slab_notices_what_is_no_block(void **state)
+{
+	char line[64];
+	(void)state;
+	void *block = hk_malloc(48), *neighbour = hk_malloc(48); /* the slab stays, whatever is freed */
+	snprintf(line, sizeof line, "hakmem: double free of %p\n", block);
+	unit_assert_aborts(free_twice_at_home, block, line);
+	snprintf(line, sizeof line, "hakmem: free(): invalid pointer %p: inside a block", (void *)((char *)block + 16));
+	unit_assert_aborts(free_inside, block, line);
+	hk_free(block);
+	hk_free(neighbour);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(small_magazines_start_at_once_large_ones_later, unit_flush),
+		cmocka_unit_test_setup(magazines_climb_the_ladder_within_the_budget, unit_flush),
+		cmocka_unit_test_setup(a_flushed_set_starts_small_again, unit_flush),
+		cmocka_unit_test_setup(after_a_flush_of_everything_magazines_stay_small, unit_flush),
+		cmocka_unit_test_setup(slow_paths_tell_what_is_hot, unit_flush),
+		cmocka_unit_test_setup(handed_out_in_the_order_of_addresses, unit_flush),
+		cmocka_unit_test_setup(a_threads_end_leaves_nothing_hot, unit_flush),
+		cmocka_unit_test_setup(destructors_may_still_free, unit_flush),
+		cmocka_unit_test_setup(a_thread_storm_leaves_nothing, unit_flush),
+		cmocka_unit_test_setup(an_owners_old_word_is_no_more_than_a_hint, unit_flush),
+		cmocka_unit_test_setup(cold_magazines_keep_to_their_bounds, unit_flush),
+		cmocka_unit_test_setup(the_slab_notices_what_is_no_block, unit_flush),
+	};
+	return cmocka_run_group_tests_name("caches", tests, unit_setup, NULL);
+}

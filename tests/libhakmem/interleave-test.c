@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Interleavings with fixed seeds, for the three rules that no amount of luck should have to show:
+ * the gate (a flusher empties magazines whose owner is at work), a purge is a claim, and fork.
+ *
+ * Workers allocate and free; every block carries its owner's pattern, and a table knows what is live, so a
+ * block that is handed out twice, or destroyed while in use, is seen at once.  Each test fails when its rule
+ * is taken out: tests/libhakmem/mutants does that.
+ *
+ * The process ends at the first violation and says the seed; INTERLEAVE_SEED=N runs that one alone.
+ */
+#include "tests/libhakmem/unit.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "front/front.h"
+#include "policy/control.h"
+#include "tests/libhakmem/schedule.h"
+
+#define N_LIVE 4096 /* slots of the table; a power of two */
+#define N_OWN  48   /* blocks that a worker holds at most */
+
+static uint64_t seed_now;
+static const char *where_now;
+
+static void violated(const char *what, const void *block)
+{
+	printf("# %s: seed %lu, step %lu: %s (%p)\n", where_now, seed_now, schedule_steps(), what, block);
+	fflush(NULL);
+	_exit(1);
+}
+
+/* ---- what is live: touched only by the thread that has its turn ------------------------------------------ */
+
+static void *live[N_LIVE];
+
+static unsigned live_slot(const void *block)
+{
+	return (unsigned)(((uintptr_t)block >> 4) * 0x9e3779b97f4a7c15ull >> 52);
+}
+
+static bool live_has(const void *block)
+{
+	for (unsigned i = live_slot(block); live[i] != NULL; i = (i + 1) % N_LIVE)
+		if (live[i] == block)
+			return true;
+	return false;
+}
+
+static void live_add(void *block)
+{
+	unsigned i = live_slot(block);
+	if (live_has(block))
+		violated("handed out twice", block);
+	while (live[i] != NULL && live[i] != (void *)1)
+		i = (i + 1) % N_LIVE;
+	live[i] = block;
+}
+
+static void live_remove(void *block)
+{
+	unsigned i = live_slot(block);
+	while (live[i] != block)
+		i = (i + 1) % N_LIVE;
+	live[i] = (void *)1; /* the chain goes on */
+}
+
+/* ---- blocks with patterns ------------------------------------------------------------------------------- */
+
+struct own {
+	void *block;
+	size_t bytes;
+	uint64_t key;
+};
+
+static struct own own_new(size_t bytes, uint64_t key)
+{
+	struct own own = {hk_malloc(bytes), bytes, key};
+	if (own.block == NULL)
+		violated("no memory", NULL);
+	live_add(own.block);
+	for (size_t i = 0; i < bytes / 8; i++)
+		((uint64_t *)own.block)[i] = key + i;
+	return own;
+}
+
+static void own_end(struct own *own)
+{
+	for (size_t i = 0; i < own->bytes / 8; i++)
+		if (((uint64_t *)own->block)[i] != own->key + i)
+			violated("destroyed while in use", own->block);
+	live_remove(own->block);
+	hk_free(own->block);
+	own->block = NULL;
+}
+
+static const size_t *sizes_now; /* four of them */
+static unsigned rounds_now;
+
+static void work(unsigned index, uint64_t *seed)
+{
+	struct own own[N_OWN] = {0};
+	for (unsigned round = 0; round < rounds_now; round++) {
+		/* in waves, so that magazines run full and empty */
+		struct own *mine = &own[unit_below(seed, round / 40 % 2 == 0 ? N_OWN : N_OWN / 4)];
+		if (mine->block == NULL)
+			*mine = own_new(sizes_now[unit_below(seed, 4)], unit_random(seed) ^ index);
+		else
+			own_end(mine);
+	}
+	for (unsigned i = 0; i < N_OWN; i++)
+		if (own[i].block != NULL)
+			own_end(&own[i]);
+}
+
+static void flush_caches(unsigned index, uint64_t *seed)
+{
+	(void)index;
+	for (unsigned n = 2 + unit_below(seed, 6); n != 0; n--)
+		unit_flush_level(HAK_LEVEL_CACHES, NULL);
+}
+
+static void flush_pages(unsigned index, uint64_t *seed)
+{
+	(void)index;
+	for (unsigned n = 3 + unit_below(seed, 6); n != 0; n--)
+		unit_flush_level(HAK_LEVEL_PAGES, NULL);
+}
+
+/* After each seed everything is at rest: nothing lost, nothing counted wrongly. */
+static void check_at_rest(void)
+{
+	struct hak_report report;
+	if (!hk_stats_audit())
+		violated("audit", NULL);
+	unit_flush_level(HAK_LEVEL_EVERYTHING, &report);
+	hk_threads_set_frugal(0);
+	if (report.status != HAK_OK)
+		violated("a flush at rest is partial", NULL);
+	if (!hk_stats_audit())
+		violated("audit after the flush", NULL);
+	const struct hkp_stats *s = hk_stats();
+	if (s->used_bytes != 0 || s->hot_bytes != 0 || s->cold_bytes != 0)
+		violated("bytes that nobody has", NULL);
+	if (hk_counters_private.hole_pages != 0 || hk_counters_private.free_slice_pages != 0)
+		violated("pages of no slab", NULL);
+	if (s->superslabs != 0)
+		violated("a SuperSlab for nothing", NULL);
+}
+
+static void interleave(const char *where, const size_t *sizes, unsigned rounds, unsigned n_seeds,
+		       schedule_body *const *bodies, unsigned n)
+{
+	const char *only = getenv("INTERLEAVE_SEED");
+	where_now = where;
+	sizes_now = sizes;
+	rounds_now = rounds;
+	for (seed_now = 1; seed_now <= n_seeds; seed_now++) {
+		if (only != NULL)
+			seed_now = strtoul(only, NULL, 10);
+		memset(live, 0, sizeof live);
+		schedule_run(seed_now, bodies, n);
+		check_at_rest();
+		if (only != NULL)
+			return;
+	}
+}
+
+/* ---- tests ---------------------------------------------------------------------------------------------- */
+
+static void one_seed_is_one_interleaving(void **state)
+{
+	static const size_t sizes[] = {16, 16, 48, 512};
+	schedule_body *const bodies[] = {work, work, flush_caches};
+	uint64_t hash = 0;
+	(void)state;
+	where_now = "repeat";
+	sizes_now = sizes;
+	rounds_now = 100;
+	for (unsigned round = 0; round < 3; round++) {
+		memset(live, 0, sizeof live);
+		schedule_run(7, bodies, 3);
+		check_at_rest();
+		assert_true(schedule_steps() > 200);
+		/* the first run makes the thread records that the later ones find */
+		assert_true(round < 2 || schedule_hash() == hash);
+		hash = schedule_hash();
+	}
+}
+
+static void the_gate_keeps_every_block_in_one_place(void **state)
+{
+	static const size_t sizes[] = {16, 16, 48, 512};
+	schedule_body *const bodies[] = {work, work, flush_caches};
+	(void)state;
+	interleave("gate", sizes, 400, 150, bodies, 3);
+}
+
+static void two_flushers_and_an_owner(void **state)
+{
+	static const size_t sizes[] = {16, 16, 16, 16};
+	schedule_body *const bodies[] = {work, flush_caches, flush_pages};
+	(void)state;
+	interleave("two flushers", sizes, 300, 60, bodies, 3);
+}
+
+static void a_purge_is_a_claim(void **state)
+{
+	static const size_t sizes[] = {256, 256, 1024, 4096};
+	schedule_body *const bodies[] = {work, work, flush_pages};
+	(void)state;
+	interleave("purge", sizes, 300, 150, bodies, 3);
+}
+
+static struct hk_slabs around; /* 1 KiB blocks: page 1 is a hole, pages 0 and 2 have one free block each */
+static void *around_blocks[16];
+
+static void around_purge(unsigned index, uint64_t *seed)
+{
+	struct hk_slab *slab = hk_slab_of(around_blocks[1]);
+	(void)index;
+	(void)seed;
+	hk_slab_purge_holes(&around, slab->superslab, hk_slab_slice(slab));
+}
+
+static void around_take(unsigned index, uint64_t *seed)
+{
+	void *out[2];
+	(void)index;
+	(void)seed;
+	hk_lock_take(&around.lock);
+	if (hk_slabs_take(&around, out, 2) != 2)
+		violated("two blocks are free", NULL);
+	hk_lock_drop(&around.lock);
+}
+
+/* A refill that skips over claimed blocks must leave their page's marks alone. */
+static void a_refill_around_a_claim(void **state)
+{
+	schedule_body *const bodies[] = {around_purge, around_take};
+	(void)state;
+	where_now = "around";
+	for (seed_now = 1; seed_now <= 40; seed_now++) {
+		static const unsigned freed[] = {0, 4, 5, 6, 7, 8};
+		struct hk_place places[16];
+		struct hk_slab *empties = NULL;
+		around = (struct hk_slabs){.lock = HK_LOCK_INIT(HK_RANK_CLASS), .class_idx = 63};
+		hk_slabs_grow(&around);
+		hk_slabs_take(&around, around_blocks, 16);
+		void *blocks[HK_COUNT(freed)];
+		enum hk_misuse what;
+		unsigned bad;
+		for (unsigned i = 0; i < HK_COUNT(freed); i++)
+			blocks[i] = around_blocks[freed[i]];
+		unsigned n = hk_slabs_locate(63, blocks, HK_COUNT(freed), places, &bad, &what);
+		hk_slabs_give(&around, places, n, &empties);
+		if (hk_counters_private.hole_pages != 1)
+			violated("there is one hole", NULL);
+		schedule_run(seed_now, bodies, 2);
+		if (!hk_slabs_audit(&around) || hk_counters_private.hole_pages < 0)
+			violated("holes are counted wrongly", NULL);
+		/* the process forgets this slab; its SuperSlab stays */
+		hk_counters_private.hole_pages = 0;
+		hk_slab_of(around_blocks[0])->state = HK_SLAB_FREE;
+		hk_heap_give(hk_slab_of(around_blocks[0]));
+		hk_count(slabs, -1);
+		unit_trim();
+	}
+}
+
+/* ---- fork ----------------------------------------------------------------------------------------------- */
+
+/* The child: nothing that was live is handed out, nothing comes home twice, no lock is held. */
+static void fork_child(void)
+{
+	struct hak_report report;
+	schedule_off();
+	signal(SIGABRT, SIG_DFL);
+	alarm(10);
+	where_now = "fork child";
+	for (unsigned i = 0; i < 4; i++)
+		for (unsigned n = 0; n < 400; n++) {
+			void *block = hk_malloc(sizes_now[i]);
+			if (live_has(block))
+				violated("handed out in the child, live in the parent", block);
+			if (n % 3 == 0)
+				hk_free(block);
+		}
+	unit_flush_level(HAK_LEVEL_PAGES, &report);
+	if (report.status != HAK_OK)
+		violated("a flush in the child is partial", NULL);
+	if (!hk_stats_audit())
+		violated("audit in the child", NULL);
+	if (hk_stats()->hot_bytes != 0 || hk_stats()->cold_bytes != 0)
+		violated("cached bytes after a flush in the child", NULL);
+	_exit(0);
+}
+
+static void forks(unsigned index, uint64_t *seed)
+{
+	for (unsigned n = 0; n < 3; n++) {
+		int status = 0;
+		rounds_now = 60;
+		work(index, seed);
+		rounds_now = 400;
+		pid_t pid = fork();
+		if (pid == 0)
+			fork_child();
+		if (waitpid(pid, &status, 0) != pid || status != 0)
+			violated(WIFSIGNALED(status) ? "the child was killed" : "the child failed", NULL);
+	}
+}
+
+static void fork_finds_every_block_once(void **state)
+{
+	static const size_t sizes[] = {16, 16, 48, 512};
+	schedule_body *const bodies[] = {work, work, forks};
+	(void)state;
+	interleave("fork", sizes, 400, 60, bodies, 3);
+}
+
+static void fork_while_flushing(void **state)
+{
+	static const size_t sizes[] = {16, 16, 1024, 4096};
+	schedule_body *const bodies[] = {work, flush_pages, forks};
+	(void)state;
+	interleave("fork and flush", sizes, 400, 40, bodies, 3);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(one_seed_is_one_interleaving),
+		cmocka_unit_test(the_gate_keeps_every_block_in_one_place),
+		cmocka_unit_test(two_flushers_and_an_owner),
+		cmocka_unit_test(a_purge_is_a_claim),
+		cmocka_unit_test(a_refill_around_a_claim),
+		cmocka_unit_test(fork_finds_every_block_once),
+		cmocka_unit_test(fork_while_flushing),
+	};
+	atomic_store(&hk_control_phase, HK_CONTROL_PHASE_IDLE); /* no control thread */
+	return cmocka_run_group_tests_name("interleave", tests, NULL, NULL);
+}

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: MIT
+# Unit tests of the allocator, on its core without libc's names.
+if HAVE_CMOCKA
+core_unit_tests = \
+	tests/libhakmem/base-test \
+	tests/libhakmem/caches-test \
+	tests/libhakmem/heap-test \
+	tests/libhakmem/interleave-test \
+	tests/libhakmem/map-test \
+	tests/libhakmem/policy-test \
+	tests/libhakmem/pools-test \
+	tests/libhakmem/slab-test \
+	tests/libhakmem/stress-test
+check_PROGRAMS += $(core_unit_tests)
+TESTS += $(core_unit_tests)
+core_unit_sources = tests/libhakmem/unit.c tests/libhakmem/unit.h
+core_unit_cflags = $(libhakmem_cflags) $(CMOCKA_CFLAGS) -pthread
+core_unit_ldadd = libhakmem/libhakmem-core.la $(CMOCKA_LIBS)
+tests_libhakmem_base_test_SOURCES = tests/libhakmem/base-test.c $(core_unit_sources)
+tests_libhakmem_base_test_CFLAGS = $(core_unit_cflags)
+tests_libhakmem_base_test_LDADD = $(core_unit_ldadd)
+tests_libhakmem_caches_test_SOURCES = tests/libhakmem/caches-test.c $(core_unit_sources)
+tests_libhakmem_caches_test_CFLAGS = $(core_unit_cflags)
+tests_libhakmem_caches_test_LDADD = $(core_unit_ldadd)
+tests_libhakmem_heap_test_SOURCES = tests/libhakmem/heap-test.c $(core_unit_sources)
+tests_libhakmem_heap_test_CFLAGS = $(core_unit_cflags)
+tests_libhakmem_heap_test_LDADD = $(core_unit_ldadd)
+tests_libhakmem_map_test_SOURCES = tests/libhakmem/map-test.c $(core_unit_sources)
+tests_libhakmem_map_test_CFLAGS = $(core_unit_cflags)
+tests_libhakmem_map_test_LDADD = $(core_unit_ldadd)
+tests_libhakmem_policy_test_SOURCES = tests/libhakmem/policy-test.c $(core_unit_sources)
+tests_libhakmem_policy_test_CFLAGS = $(core_unit_cflags)
+tests_libhakmem_policy_test_LDADD = $(core_unit_ldadd)
+tests_libhakmem_pools_test_SOURCES = tests/libhakmem/pools-test.c $(core_unit_sources)
+tests_libhakmem_pools_test_CFLAGS = $(core_unit_cflags)
+tests_libhakmem_pools_test_LDADD = $(core_unit_ldadd)
+tests_libhakmem_slab_test_SOURCES = tests/libhakmem/slab-test.c $(core_unit_sources)
+tests_libhakmem_slab_test_CFLAGS = $(core_unit_cflags)
+tests_libhakmem_slab_test_LDADD = $(core_unit_ldadd)
+tests_libhakmem_stress_test_SOURCES = tests/libhakmem/stress-test.c $(core_unit_sources)
+tests_libhakmem_stress_test_CFLAGS = $(core_unit_cflags)
+tests_libhakmem_stress_test_LDADD = $(core_unit_ldadd)
+
+# Nothing refers to the library's constructor, so no archive brings it: it is named where fork is tested.
+tests_libhakmem_interleave_test_SOURCES = tests/libhakmem/interleave-test.c libhakmem/front/bootstrap.c \
+	tests/libhakmem/schedule.c tests/libhakmem/schedule.h $(core_unit_sources)
+tests_libhakmem_interleave_test_CPPFLAGS = $(AM_CPPFLAGS) -DHK_TEST_POINTS
+tests_libhakmem_interleave_test_CFLAGS = $(core_unit_cflags)
+tests_libhakmem_interleave_test_LDADD = libhakmem/libhakmem-points.la $(CMOCKA_LIBS)
+endif

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+/* Size classes and the page map. */
+#include "tests/libhakmem/unit.h"
+
+#include <sys/mman.h>
+
+#include "map/pagemap.h"
+#include "os/pages.h"
+#include "slabs/slab.h"
+
+/* ---- classes ------------------------------------------------------------------------------------------- */
+
+static void every_size_gets_the_smallest_class(void **state)
+{
+	unsigned smallest = 0;
+	(void)state;
+	for (size_t bytes = 0; bytes <= HK_TINY_BYTES; bytes++) {
+		while (hk_class_info[smallest].block_bytes < bytes)
+			smallest++;
+		assert_int_equal(hk_class_of(bytes), smallest);
+	}
+	assert_int_equal(smallest, HK_CLASSES - 1);
+	for (unsigned c = 1; c < HK_CLASSES; c++)
+		assert_true(hk_class_info[c].block_bytes > hk_class_info[c - 1].block_bytes);
+}
+
+static void own_sizes_get_the_smallest_own_class(void **state)
+{
+	unsigned smallest = HK_CLASSES;
+	(void)state;
+	for (size_t bytes = 1; bytes <= 16 * KIB; bytes++) {
+		while (hk_class_info[smallest].block_bytes < bytes)
+			smallest++;
+		assert_int_equal(hk_class_own(bytes), smallest);
+	}
+	assert_int_equal(smallest, HK_CLASSES_ALL - 1);
+}
+
+static void slabs_hold_what_the_table_says(void **state)
+{
+	(void)state;
+	for (unsigned c = 0; c < HK_CLASSES_ALL; c++) {
+		const struct hk_class_info *info = &hk_class_info[c];
+		uint32_t slab_bytes = info->n_slices * HK_SLICE_BYTES;
+		assert_int_equal(info->n_blocks, slab_bytes / info->block_bytes);
+		assert_true(info->n_blocks >= 6 && info->n_blocks <= HK_SLAB_BLOCKS_MAX);
+		/* the bins: a slab that is wholly free is in the last one, where it is looked for */
+		assert_true(3 * info->quarter < info->n_blocks);
+	}
+}
+
+static void reciprocals_find_every_block_and_nothing_else(void **state)
+{
+	(void)state;
+	for (unsigned c = 0; c < HK_CLASSES_ALL; c++) {
+		const struct hk_class_info *info = &hk_class_info[c];
+		for (uint64_t offset = 0; offset < info->n_slices * HK_SLICE_BYTES; offset++) {
+			uint64_t index = (offset * info->reciprocal) >> 32;
+			bool start = index * info->block_bytes == offset;
+			if (start != (offset % info->block_bytes == 0) || (start && index != offset / info->block_bytes))
+				fail_msg("class %u: offset %lu", c, offset);
+		}
+	}
+}
+
+static void aligned_classes_are_the_smallest_that_fit(void **state)
+{
+	(void)state;
+	for (size_t alignment = 1; alignment <= 2 * HK_SLICE_BYTES; alignment *= 2)
+		for (size_t bytes = 0; bytes <= HK_TINY_BYTES + 1; bytes += bytes < 2000 ? 1 : 61) {
+			unsigned wanted = 0;
+			while (wanted < HK_CLASSES && (hk_class_info[wanted].block_bytes < bytes ||
+						       hk_class_info[wanted].block_bytes % alignment != 0))
+				wanted++;
+			if (alignment > HK_SLICE_BYTES)
+				wanted = HK_CLASSES;
+			assert_int_equal(hk_class_of_aligned(bytes, alignment), wanted);
+		}
+}
+
+/* ---- page map ------------------------------------------------------------------------------------------ */
+
+static void strangers_are_nobodys(void **state)
+{
+	int local;
+	(void)state;
+	assert_int_equal(hk_pagemap_kind(NULL), HK_KIND_NONE);
+	assert_int_equal(hk_pagemap_kind(&local), HK_KIND_NONE);
+	assert_int_equal(hk_pagemap_kind((void *)UINTPTR_MAX), HK_KIND_NONE);
+	assert_int_equal(hk_pagemap_kind((void *)((uintptr_t)1 << 48)), HK_KIND_NONE);
+	assert_int_equal(hk_pagemap_kind((void *)(((uintptr_t)1 << 48) - 1)), HK_KIND_NONE);
+}
+
+static void kinds_end_where_they_should(void **state)
+{
+	char *base = hk_os_reserve(HK_SUPERSLAB_BYTES, HK_SUPERSLAB_BYTES);
+	(void)state;
+	assert_non_null(base);
+	assert_int_equal((uintptr_t)base % HK_SUPERSLAB_BYTES, 0);
+	assert_true(hk_pagemap_cover(base, HK_SUPERSLAB_BYTES));
+	hk_pagemap_set_owner(base, 0x1000);
+	hk_pagemap_set_kind(base + 3 * HK_SLICE_BYTES, 2, HK_KIND_SLAB + 7);
+	for (unsigned i = 0; i < HK_SLICES; i++) {
+		unsigned wanted = i == 3 || i == 4 ? HK_KIND_SLAB + 7 : HK_KIND_NONE;
+		assert_int_equal(hk_pagemap_kind(base + i * HK_SLICE_BYTES), wanted);
+		assert_int_equal(hk_pagemap_kind(base + (i + 1) * HK_SLICE_BYTES - 1), wanted);
+		assert_int_equal(hk_pagemap_owner(base + (i + 1) * HK_SLICE_BYTES - 1), 0x1000);
+	}
+	hk_pagemap_set_kind(base + 3 * HK_SLICE_BYTES, 2, HK_KIND_NONE);
+	/* a large block's owner is never taken for a SuperSlab's, nor the reverse */
+	assert_null(hk_pagemap_large(base));
+	assert_int_equal((uintptr_t)hk_pagemap_superslab(base), 0x1000);
+	hk_pagemap_set_owner(base, 0x1000 | HK_OWNER_LARGE);
+	assert_null(hk_pagemap_superslab(base));
+	assert_int_equal((uintptr_t)hk_pagemap_large(base), 0x1000);
+	hk_pagemap_set_owner(base, 0);
+	assert_int_equal(hk_pagemap_kind(base + 3 * HK_SLICE_BYTES), HK_KIND_NONE);
+	hk_os_unmap(base, HK_SUPERSLAB_BYTES);
+}
+
+static void a_leaf_boundary_is_covered_on_both_sides(void **state)
+{
+	uintptr_t boundary = (uintptr_t)5 << HK_PAGEMAP_LEAF_SHIFT; /* nothing of this process lies there */
+	char *base = (char *)boundary - HK_SUPERSLAB_BYTES;
+	(void)state;
+	assert_null(hk_pagemap_leaf(boundary));
+	assert_true(hk_pagemap_cover(base, HK_SUPERSLAB_BYTES));
+	assert_non_null(hk_pagemap_leaf(boundary - 1));
+	assert_null(hk_pagemap_leaf(boundary));
+	assert_true(hk_pagemap_cover(base, HK_SUPERSLAB_BYTES + 1));
+	assert_non_null(hk_pagemap_leaf(boundary));
+	assert_false(hk_pagemap_cover((void *)(((uintptr_t)1 << 48) - HK_PAGE_BYTES), 2 * HK_PAGE_BYTES));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_size_gets_the_smallest_class),
+		cmocka_unit_test(own_sizes_get_the_smallest_own_class),
+		cmocka_unit_test(slabs_hold_what_the_table_says),
+		cmocka_unit_test(reciprocals_find_every_block_and_nothing_else),
+		cmocka_unit_test(aligned_classes_are_the_smallest_that_fit),
+		cmocka_unit_test(strangers_are_nobodys),
+		cmocka_unit_test(kinds_end_where_they_should),
+		cmocka_unit_test(a_leaf_boundary_is_covered_on_both_sides),
+	};
+	return cmocka_run_group_tests_name("map", tests, NULL, NULL);
+}

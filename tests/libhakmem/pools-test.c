@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MIT */
+/* Mid and large blocks, and realloc across the pools. */
+#include "tests/libhakmem/unit.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "front/front.h"
+#include "map/pagemap.h"
+#include "pools/large.h"
+#include "pools/mid.h"
+#include "slabs/superslab.h"
+
+static bool is_zero(const char *bytes, size_t n)
+{
+	while (n != 0 && bytes[n - 1] == 0)
+		n--;
+	return n == 0;
+}
+
+/* ---- mid ------------------------------------------------------------------------------------------------ */
+
+static void mid_blocks_come_and_go(void **state)
+{
+	static struct { char *block; size_t bytes; } held[60];
+	uint64_t seed = 21, total = 0;
+	(void)state;
+	for (unsigned round = 0; round < 5000; round++) {
+		unsigned i = unit_below(&seed, HK_COUNT(held));
+		if (held[i].block == NULL) {
+			bool zero = false;
+			held[i].bytes = HK_TINY_BYTES + 1 + unit_below(&seed, (unsigned)(HK_MID_BYTES - HK_TINY_BYTES));
+			held[i].block = hk_mid_new(held[i].bytes, &zero);
+			assert_int_equal((uintptr_t)held[i].block % HK_SLICE_BYTES, 0);
+			assert_int_equal(hk_pagemap_kind(held[i].block), HK_KIND_MID);
+			assert_true(!zero || round % 8 != 0 || is_zero(held[i].block, held[i].bytes));
+			assert_int_equal(hk_mid_usable(held[i].block), hk_round_up(held[i].bytes, HK_PAGE_BYTES));
+			total += hk_mid_usable(held[i].block);
+		} else if (unit_below(&seed, 3) == 0) {
+			size_t bytes = HK_TINY_BYTES + 1 + unit_below(&seed, (unsigned)(HK_MID_BYTES - HK_TINY_BYTES));
+			size_t before = hk_mid_usable(held[i].block);
+			assert_int_equal(held[i].block[held[i].bytes - 1], (char)i);
+			bool ok = hk_mid_resize(held[i].block, bytes);
+			assert_true(ok || bytes > held[i].bytes);
+			held[i].bytes = ok ? bytes : held[i].bytes;
+			total += hk_mid_usable(held[i].block) - before;
+		} else {
+			assert_int_equal(held[i].block[0], (char)i);
+			assert_int_equal(held[i].block[held[i].bytes - 1], (char)i);
+			total -= hk_mid_usable(held[i].block);
+			assert_true(hk_mid_free(held[i].block));
+			assert_false(hk_mid_free(held[i].block));
+			assert_int_equal(hk_pagemap_kind(held[i].block), HK_KIND_NONE);
+			held[i].block = NULL;
+			continue;
+		}
+		held[i].block[0] = held[i].block[held[i].bytes - 1] = (char)i;
+		assert_int_equal(hk_stats()->mid_bytes, total);
+	}
+	for (unsigned i = 0; i < HK_COUNT(held); i++)
+		if (held[i].block != NULL)
+			hk_mid_free(held[i].block);
+	unit_flush_level(HAK_LEVEL_PAGES, NULL);
+	assert_int_equal(hk_stats()->superslabs, 0);
+	assert_int_equal(hk_counters_private.free_slice_pages, 0);
+}
+
+static void a_mid_block_refuses_what_is_not_its_range(void **state)
+{
+	bool zero;
+	char *block = hk_mid_new(200000, &zero);
+	(void)state;
+	assert_false(hk_mid_resize(block, HK_TINY_BYTES));
+	assert_false(hk_mid_resize(block, HK_MID_BYTES + 1));
+	assert_false(hk_mid_free(block + 8));
+	assert_int_equal(hk_pagemap_kind(block + HK_SLICE_BYTES), HK_KIND_NONE);
+	assert_true(hk_mid_free(block));
+}
+
+/* ---- large ---------------------------------------------------------------------------------------------- */
+
+static void large_blocks_are_cached_for_about_their_size(void **state)
+{
+	bool zero = false;
+	(void)state;
+	char *block = hk_large_new(8 * MIB, 1, &zero);
+	assert_true(zero && is_zero(block, 8 * MIB));
+	assert_int_equal((uintptr_t)block % HK_SUPERSLAB_BYTES, 0);
+	memset(block, 1, 8 * MIB);
+	assert_true(hk_large_free(block));
+	assert_false(hk_large_contains(block));
+	assert_int_equal(hk_stats()->large_cached_bytes, 8 * MIB);
+	char *other = hk_large_new(7 * MIB, 1, &zero); /* would waste more than an eighth */
+	assert_ptr_not_equal(other, block);
+	char *same = hk_large_new(8 * MIB - 100 * KIB, 1, &zero);
+	assert_ptr_equal(same, block);
+	assert_false(zero);
+	assert_int_equal(hk_large_usable(same), 8 * MIB);
+	hk_large_free(other);
+	hk_large_free(same);
+	assert_int_not_equal(hk_large_oldest(), UINT64_MAX);
+	assert_int_equal(hk_large_trim(0), 0);
+	assert_int_equal(hk_large_trim(UINT64_MAX), 15 * MIB);
+	assert_int_equal(hk_large_oldest(), UINT64_MAX);
+	assert_int_equal(hk_stats()->large_cached_bytes + hk_stats()->large_bytes, 0);
+}
+
+static void the_cache_of_large_blocks_is_bounded(void **state)
+{
+	static void *held[100];
+	bool zero;
+	(void)state;
+	for (unsigned i = 0; i < 100; i++)
+		held[i] = hk_large_new(6 * MIB, 1, &zero);
+	for (unsigned i = 0; i < 100; i++)
+		hk_large_free(held[i]);
+	assert_in_range(hk_stats()->large_cached_bytes, 6 * MIB, 64 * MIB);
+	for (unsigned i = 0; i < 100; i++)
+		held[i] = hk_large_new(1100 * KIB, 1, &zero);
+	hk_large_trim(UINT64_MAX);
+	for (unsigned i = 0; i < 100; i++)
+		hk_large_free(held[i]);
+	assert_int_equal(hk_stats()->large_cached_bytes, 16 * 1100 * KIB);
+	char *huge = hk_large_new(40 * MIB, 1, &zero);
+	hk_large_free(huge);
+	assert_int_equal(hk_stats()->large_cached_bytes, 16 * 1100 * KIB);
+	hk_large_trim(UINT64_MAX);
+}
+
+static void a_resized_block_keeps_bytes_and_alignment(void **state)
+{
+	uint64_t seed = 22;
+	bool zero;
+	size_t bytes = 2 * MIB;
+	uint64_t *block = hk_large_new(bytes, 1, &zero);
+	char *wall = NULL;
+	(void)state;
+	for (unsigned round = 0; round < 200; round++) {
+		for (size_t i = 0; i < bytes / 8; i += 512)
+			block[i] = i + round;
+		block[bytes / 8 - 1] = round;
+		size_t want = MIB + HK_PAGE_BYTES * unit_below(&seed, 8000);
+		if (round % 5 == 0) /* something right behind it, so that it must move */
+			wall = mmap((char *)block + hk_large_usable(block), HK_PAGE_BYTES, PROT_NONE,
+				    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+		uint64_t *moved = hk_large_resize(block, want);
+		assert_non_null(moved);
+		assert_int_equal((uintptr_t)moved % HK_SUPERSLAB_BYTES, 0);
+		if (moved != block) {
+			assert_int_equal(hk_pagemap_kind(block), HK_KIND_NONE);
+			assert_false(hk_large_contains(block));
+		}
+		for (size_t i = 0; i < HK_MIN(bytes, want) / 8; i += 512)
+			assert_int_equal(moved[i], i + round);
+		if (want >= bytes)
+			assert_int_equal(moved[bytes / 8 - 1], round);
+		block = moved;
+		bytes = want;
+		assert_int_equal(hk_large_usable(block), bytes);
+		assert_int_equal(hk_stats()->large_bytes, bytes);
+		assert_true(hk_large_contains((char *)block + bytes - 1));
+		if (wall != NULL && wall != MAP_FAILED)
+			munmap(wall, HK_PAGE_BYTES);
+		wall = NULL;
+	}
+	hk_large_free(block);
+	hk_large_trim(UINT64_MAX);
+	unit_assert_conserved();
+}
+
+static void a_large_block_contains_its_inside_alone(void **state)
+{
+	bool zero;
+	char *block = hk_large_new(5 * MIB, 1, &zero);
+	(void)state;
+	for (size_t at = 0; at < 5 * MIB; at += 60 * KIB + 1)
+		assert_true(hk_large_contains(block + at));
+	assert_false(hk_large_contains(block + 5 * MIB));
+	assert_false(hk_large_contains(block - 1));
+	assert_false(hk_large_free(block + 16));
+	assert_true(hk_large_free(block));
+	hk_large_trim(UINT64_MAX);
+}
+
+static void alignments_are_kept(void **state)
+{
+	(void)state;
+	for (size_t alignment = 16; alignment <= 64 * MIB; alignment *= 2)
+		for (size_t bytes = 1; bytes < 3 * MIB; bytes = bytes * 5 + 3) {
+			char *block = hk_memalign(alignment, bytes);
+			assert_int_equal((uintptr_t)block % alignment, 0);
+			assert_true(hk_usable("test", block) >= bytes);
+			block[0] = block[bytes - 1] = 1;
+			hk_free(block);
+		}
+}
+
+/* ---- realloc -------------------------------------------------------------------------------------------- */
+
+static void realloc_keeps_bytes_across_the_pools(void **state)
+{
+	uint64_t seed = 23;
+	size_t bytes = 1;
+	unsigned char *block = hk_malloc(1);
+	(void)state;
+	for (unsigned round = 0; round < 3000; round++) {
+		static const unsigned tops[] = {16, 200, 1024, 9000, 70000, 300000, 1100000, 5000000};
+		size_t want = 1 + unit_below(&seed, tops[unit_below(&seed, HK_COUNT(tops))]);
+		block[0] = block[bytes - 1] = block[bytes / 2] = (unsigned char)round;
+		unsigned char *next = hk_realloc(block, want);
+		assert_non_null(next);
+		assert_int_equal(next[0], (unsigned char)round);
+		if (bytes / 2 < want)
+			assert_int_equal(next[bytes / 2], (unsigned char)round);
+		if (bytes <= want)
+			assert_int_equal(next[bytes - 1], (unsigned char)round);
+		assert_true(hk_usable("test", next) >= want);
+		block = next;
+		bytes = want;
+	}
+	hk_free(block);
+	unit_assert_conserved();
+}
+
+static void calloc_is_zero_whatever_was_there(void **state)
+{
+	uint64_t seed = 24;
+	(void)state;
+	for (unsigned round = 0; round < 1500; round++) {
+		static const unsigned tops[] = {200, 9000, 70000, 500000, 3000000};
+		size_t bytes = 1 + unit_below(&seed, tops[unit_below(&seed, round % 50 == 0 ? 5 : 4)]);
+		char *block = hk_calloc(1, bytes);
+		assert_true(is_zero(block, bytes));
+		memset(block, 0x5a, hk_usable("test", block));
+		hk_free(block);
+		if (round % 100 == 0)
+			unit_flush_level(round % 4, NULL);
+	}
+	hk_threads_set_frugal(0);
+}
+
+static void sizes_beyond_reason_are_refused(void **state)
+{
+	void *block = hk_malloc(100);
+	(void)state;
+	static const size_t sizes[] = {SIZE_MAX, SIZE_MAX - 4096, (size_t)PTRDIFF_MAX + 1, (size_t)PTRDIFF_MAX, (size_t)1 << 47};
+	for (unsigned i = 0; i < HK_COUNT(sizes); i++) {
+		errno = 0;
+		assert_null(hk_malloc(sizes[i]));
+		assert_int_equal(errno, ENOMEM);
+		assert_null(hk_realloc(block, sizes[i]));
+		assert_null(hk_calloc(sizes[i], 1));
+		assert_null(hk_memalign(4096, sizes[i]));
+	}
+	assert_null(hk_calloc(SIZE_MAX / 2, 3));
+	assert_null(hk_memalign((size_t)1 << 62, 1));
+	hk_free(block);
+}
+
+static void resize_inside_mid(void *arg)
+{
+	hk_realloc((char *)arg + 64, 300000);
+}
+
+static void resize_inside_large(void *arg)
+{
+	hk_realloc((char *)arg + 64, 9 * MIB);
+}
+
+static void realloc_of_an_inside_is_refused(void **state)
+{
+	void *mid = hk_malloc(200000), *large = hk_malloc(4 * MIB);
+	(void)state;
+	unit_assert_aborts(resize_inside_mid, mid, "hakmem: realloc(): invalid pointer");
+	unit_assert_aborts(resize_inside_large, large, "hakmem: realloc(): invalid pointer");
+	hk_free(mid);
+	hk_free(large);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(mid_blocks_come_and_go, unit_flush),
+		cmocka_unit_test_setup(a_mid_block_refuses_what_is_not_its_range, unit_flush),
+		cmocka_unit_test_setup(large_blocks_are_cached_for_about_their_size, unit_flush),
+		cmocka_unit_test_setup(the_cache_of_large_blocks_is_bounded, unit_flush),
+		cmocka_unit_test_setup(a_resized_block_keeps_bytes_and_alignment, unit_flush),
+		cmocka_unit_test_setup(a_large_block_contains_its_inside_alone, unit_flush),
+		cmocka_unit_test_setup(alignments_are_kept, unit_flush),
+		cmocka_unit_test_setup(realloc_keeps_bytes_across_the_pools, unit_flush),
+		cmocka_unit_test_setup(calloc_is_zero_whatever_was_there, unit_flush),
+		cmocka_unit_test_setup(sizes_beyond_reason_are_refused, unit_flush),
+		cmocka_unit_test_setup(realloc_of_an_inside_is_refused, unit_flush),
+	};
+	return cmocka_run_group_tests_name("pools", tests, unit_setup, NULL);
+}

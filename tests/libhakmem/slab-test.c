@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: MIT */
+/* Slabs against a model: a byte per block, and recounts of everything the slab keeps a sum of. */
+#include "tests/libhakmem/unit.h"
+
+#include "slabs/slab.h"
+
+/* Powers of two, odd sizes, blocks that straddle pages and slices, nine blocks in a slab. */
+static const unsigned some_classes[] = {0, 1, 2, 5, 22, 63, 64, 71, 79, 85, 86, 88, 90, 95, 98, 99};
+
+#define N_BLOCKS 6000
+
+struct model {
+	struct hk_slabs slabs;
+	void *taken[N_BLOCKS]; /* in the program's hands */
+	unsigned n;
+};
+
+static void model_init(struct model *model, unsigned class_idx)
+{
+	*model = (struct model){.slabs = {.lock = HK_LOCK_INIT(HK_RANK_CLASS), .class_idx = class_idx}};
+}
+
+static void model_take(struct model *model, unsigned want)
+{
+	void **out = model->taken + model->n;
+	unsigned n;
+	hk_lock_take(&model->slabs.lock);
+	while ((n = hk_slabs_take(&model->slabs, out, want)) == 0) {
+		hk_lock_drop(&model->slabs.lock);
+		assert_true(hk_slabs_grow(&model->slabs));
+		hk_lock_take(&model->slabs.lock);
+	}
+	hk_lock_drop(&model->slabs.lock);
+	assert_true(n <= want);
+	for (unsigned i = 0; i < n; i++) {
+		/* a block is handed out once: the mark of its first owner would be seen by the second */
+		assert_int_equal(hk_pagemap_kind(out[i]), HK_KIND_SLAB + model->slabs.class_idx);
+		assert_int_not_equal(*(uint64_t *)out[i], 0x7461656e);
+		*(uint64_t *)out[i] = 0x7461656e;
+		assert_true(i == 0 || out[i] > out[i - 1] || hk_slab_of(out[i]) != hk_slab_of(out[i - 1]));
+	}
+	model->n += n;
+}
+
+static void model_give(struct model *model, void **blocks, unsigned n)
+{
+	struct hk_place places[256];
+	struct hk_slab *empties = NULL;
+	enum hk_misuse what;
+	unsigned bad, total = 0;
+	for (unsigned i = 0; i < n; i++)
+		*(uint64_t *)blocks[i] = 0;
+	unsigned n_places = hk_slabs_locate(model->slabs.class_idx, blocks, n, places, &bad, &what);
+	assert_int_equal(bad, n);
+	for (unsigned i = 0; i < n_places; i++) {
+		assert_int_equal(places[i].n_blocks, hk_popcount64(places[i].mask));
+		total += places[i].n_blocks;
+	}
+	assert_int_equal(total, n);
+	hk_lock_take(&model->slabs.lock);
+	assert_null(hk_slabs_give(&model->slabs, places, n_places, &empties));
+	hk_lock_drop(&model->slabs.lock);
+	hk_slabs_free_chain(empties);
+}
+
+/* Give `n` of the taken blocks back, chosen at random or as neighbours. */
+static void model_give_some(struct model *model, unsigned n, uint64_t *seed)
+{
+	void *blocks[256];
+	unsigned at = 0;
+	n = HK_MIN(n, model->n);
+	for (unsigned i = 0; i < n; i++) {
+		if (i == 0 || unit_below(seed, 4) == 0)
+			at = unit_below(seed, model->n);
+		at %= model->n;
+		blocks[i] = model->taken[at];
+		model->taken[at] = model->taken[--model->n];
+	}
+	model_give(model, blocks, n);
+}
+
+/* ---- recounts ------------------------------------------------------------------------------------------ */
+
+static bool model_holds(const struct model *model, const char *from, const char *to)
+{
+	uint32_t block_bytes = hk_class_info[model->slabs.class_idx].block_bytes;
+	for (unsigned i = 0; i < model->n; i++)
+		if ((char *)model->taken[i] < to && (char *)model->taken[i] + block_bytes > from)
+			return true;
+	return false;
+}
+
+/* The pages of a slab: a hole is a touched page without a block in use that was handed out to its end. */
+static unsigned check_pages(const struct model *model, const struct hk_slab *slab)
+{
+	uint32_t block_bytes = hk_class_info[slab->class_idx].block_bytes;
+	unsigned holes = 0;
+	for (unsigned page = 0; page < slab->n_slices * HK_SLICE_PAGES; page++) {
+		const char *from = slab->base + (size_t)page * HK_PAGE_BYTES, *to = from + HK_PAGE_BYTES;
+		unsigned i = hk_slab_slice(slab) + page / HK_SLICE_PAGES, bit = page % HK_SLICE_PAGES;
+		bool touched = slab->superslab->touched[i] >> bit & 1, hole = slab->superslab->hole[i] >> bit & 1;
+		bool used = model_holds(model, from, to);
+		uint32_t last = HK_MIN((uint32_t)((page + 1) * HK_PAGE_BYTES - 1) / block_bytes,
+				       hk_class_info[slab->class_idx].n_blocks - 1u);
+		bool whole = page * HK_PAGE_BYTES / block_bytes <= last && last < slab->top;
+		assert_true(touched || !used);
+		if (hole != (touched && !used && whole))
+			fail_msg("class %u page %u: hole %d touched %d used %d", slab->class_idx, page, hole, touched, used);
+		holes += hole;
+	}
+	assert_int_equal(slab->n_holes, holes);
+	return holes;
+}
+
+/* Bitmaps, counts, bins and holes of all slabs of the class; returns its holes. */
+static unsigned model_check(const struct model *model)
+{
+	const struct hk_slabs *slabs = &model->slabs;
+	const struct hk_class_info *info = &hk_class_info[slabs->class_idx];
+	unsigned n_slabs = 0, taken = 0, holes = 0;
+	for (struct hk_superslab *s = hk_heap_walk(NULL); s != NULL; s = hk_heap_walk(s))
+		for (unsigned i = 0; i < HK_SLICES; i++) {
+			const struct hk_slab *slab = &s->slabs[i];
+			if (s->first[i] != i || slab->state != HK_SLAB_LIVE || (s->free_slices >> i & 1) != 0)
+				continue;
+			unsigned used = 0, available;
+			for (unsigned b = 0; b < slab->top; b++)
+				used += (slab->bitmap[b / 64] >> b % 64 & 1) == 0;
+			available = info->n_blocks - used;
+			assert_int_equal(slab->n_free, slab->top - used);
+			assert_int_equal(slab->bin, available == 0 ? HK_BIN_NONE :
+							HK_MIN((available - 1) / info->quarter, HK_BINS - 1));
+			for (unsigned word = 0; word < slab->low_word; word++)
+				assert_true(slab->bitmap[word] == 0);
+			holes += check_pages(model, slab);
+			taken += used;
+			n_slabs++;
+		}
+	assert_int_equal(slabs->n_slabs, n_slabs);
+	assert_int_equal(taken, model->n);
+	assert_int_equal(slabs->n_free, (uint64_t)n_slabs * info->n_blocks - taken);
+	assert_true(hk_slabs_audit(slabs));
+	assert_int_equal(hk_counters_private.hole_pages, holes);
+	return holes;
+}
+
+static void model_end(struct model *model)
+{
+	while (model->n != 0) {
+		unsigned n = HK_MIN(model->n, 256u);
+		model_give(model, model->taken + model->n - n, n);
+		model->n -= n;
+	}
+	assert_true(model->slabs.n_slabs <= 1); /* the one that is kept */
+	hk_slabs_drop_empty(&model->slabs);
+	assert_int_equal(model->slabs.n_slabs, 0);
+	assert_int_equal(model->slabs.n_free, 0);
+	assert_int_equal(hk_counters_private.hole_pages, 0);
+	unit_trim();
+	assert_int_equal(hk_stats()->superslabs, 0);
+}
+
+/* ---- tests --------------------------------------------------------------------------------------------- */
+
+static void blocks_come_and_go_as_in_the_model(void **state)
+{
+	static struct model model;
+	(void)state;
+	for (unsigned k = 0; k < HK_COUNT(some_classes); k++) {
+		uint64_t seed = 100 + k;
+		unsigned n_blocks = hk_class_info[some_classes[k]].n_blocks;
+		unsigned most = HK_MIN(3 * n_blocks, N_BLOCKS - 256u);
+		model_init(&model, some_classes[k]);
+		for (unsigned round = 0; round < 150; round++) {
+			/* a slow tide, so that slabs fill and empty */
+			bool rising = round / 25 % 2 == 0;
+			unsigned n = 1 + unit_below(&seed, HK_MIN(most / 8 + 2, 255u));
+			if (unit_below(&seed, 4) != 0 ? rising : !rising)
+				model_take(&model, HK_MIN(n, most - HK_MIN(most, model.n) + 1));
+			else
+				model_give_some(&model, n, &seed);
+			if (round % 6 == 0)
+				model_check(&model);
+		}
+		model_end(&model);
+	}
+}
+
+/* One block of every class makes a slab; without the block it goes back, whatever the class. */
+static void an_empty_slab_goes_back_in_every_class(void **state)
+{
+	static struct model model;
+	(void)state;
+	for (unsigned c = 0; c < HK_CLASSES_ALL; c++) {
+		model_init(&model, c);
+		model_take(&model, 1);
+		model_end(&model);
+	}
+}
+
+static void refills_come_from_the_fullest_slab(void **state)
+{
+	static struct model model;
+	void *first[64];
+	(void)state;
+	model_init(&model, 63); /* 1024 bytes, 64 blocks */
+	while (model.n < 3 * 64)
+		model_take(&model, 64);
+	assert_int_equal(model.slabs.n_slabs, 3);
+	memcpy(first, model.taken, sizeof first);
+	model_give(&model, model.taken, 60);      /* almost empty */
+	model_give(&model, model.taken + 64, 10); /* almost full */
+	model_give(&model, model.taken + 128, 30);
+	memmove(model.taken, model.taken + 60, 4 * sizeof *first);
+	memmove(model.taken + 4, model.taken + 74, 54 * sizeof *first);
+	memmove(model.taken + 58, model.taken + 158, 34 * sizeof *first);
+	model.n = 92;
+	model_check(&model);
+	model_take(&model, 10);
+	assert_ptr_equal(hk_slab_of(model.taken[92]), hk_slab_of(model.taken[4]));
+	model_take(&model, 30);
+	assert_ptr_equal(hk_slab_of(model.taken[102]), hk_slab_of(model.taken[58]));
+	assert_ptr_equal(hk_slab_of(model.taken[131]), hk_slab_of(model.taken[58]));
+	model_take(&model, 1);
+	assert_ptr_equal(hk_slab_of(model.taken[132]), hk_slab_of(first[0]));
+	model_check(&model);
+	model_end(&model);
+}
+
+/* Twice in a batch: seen before the lock where the copies meet in one word, and under it where they do not. */
+static void a_double_free_in_a_batch_is_named(void **state)
+{
+	static const unsigned picks[][4] = {{3, 3, 4, 70}, {3, 4, 3, 70}, {3, 70, 3, 4}, {3, 70, 71, 3}};
+	static struct model model;
+	struct hk_place places[4];
+	struct hk_slab *empties = NULL;
+	enum hk_misuse what;
+	unsigned bad;
+	(void)state;
+	model_init(&model, 5); /* 96 bytes */
+	model_take(&model, 200);
+	for (unsigned k = 0; k < HK_COUNT(picks); k++) {
+		void *blocks[4], *twice = NULL;
+		for (unsigned i = 0; i < 4; i++)
+			blocks[i] = model.taken[picks[k][i]];
+		unsigned n = hk_slabs_locate(5, blocks, 4, places, &bad, &what);
+		if (bad != 4) {
+			assert_int_equal(what, HK_MISUSE_DOUBLE);
+			assert_ptr_equal(blocks[bad], model.taken[3]);
+			continue;
+		}
+		hk_lock_take(&model.slabs.lock);
+		twice = hk_slabs_give(&model.slabs, places, n, &empties);
+		hk_lock_drop(&model.slabs.lock);
+		assert_ptr_equal(twice, model.taken[3]);
+		/* the process would end here; for the next round the blocks are handed out again */
+		for (unsigned i = 0; i < n; i++) {
+			struct hk_slab *slab = places[i].slab;
+			unsigned set = hk_popcount64(slab->bitmap[places[i].word] & places[i].mask);
+			slab->n_free -= set;
+			slab->bitmap[places[i].word] &= ~places[i].mask;
+		}
+		model.slabs.n_free = (uint64_t)model.slabs.n_slabs * hk_class_info[5].n_blocks - model.n;
+	}
+	model_end(&model);
+}
+
+static void a_block_that_is_free_is_named(void **state)
+{
+	static struct model model;
+	struct hk_place place;
+	struct hk_slab *empties = NULL;
+	enum hk_misuse what;
+	unsigned bad;
+	(void)state;
+	model_init(&model, 5);
+	model_take(&model, 200);
+	void *block = model.taken[--model.n], *beyond = (char *)block + 96;
+	model_give(&model, &block, 1);
+	void *both[] = {block, beyond}; /* freed before; never handed out */
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(hk_slabs_locate(5, &both[i], 1, &place, &bad, &what), 1);
+		hk_lock_take(&model.slabs.lock);
+		assert_ptr_equal(hk_slabs_give(&model.slabs, &place, 1, &empties), both[i]);
+		hk_lock_drop(&model.slabs.lock);
+	}
+	model_end(&model);
+}
+
+static void a_pointer_between_blocks_is_refused(void **state)
+{
+	static struct model model;
+	struct hk_place place;
+	enum hk_misuse what;
+	unsigned bad;
+	(void)state;
+	model_init(&model, 81); /* 5120 bytes */
+	model_take(&model, 3);
+	const struct hk_class_info *info = &hk_class_info[model.slabs.class_idx];
+	for (unsigned i = 1; i < info->block_bytes; i++) {
+		void *inside = (char *)model.taken[1] + i;
+		assert_int_equal(hk_slabs_locate(81, &inside, 1, &place, &bad, &what), 0);
+		assert_int_equal(bad, 0);
+		assert_int_equal(what, HK_MISUSE_INTERIOR);
+	}
+	/* where a block would begin behind the last one, were there room */
+	void *behind = hk_slab_of(model.taken[0])->base + (size_t)info->n_blocks * info->block_bytes;
+	assert_true(hk_slab_of(behind) == hk_slab_of(model.taken[0]));
+	assert_int_equal(hk_slabs_locate(81, &behind, 1, &place, &bad, &what), 0);
+	assert_int_equal(what, HK_MISUSE_INTERIOR);
+	model_end(&model);
+}
+
+/* ---- holes --------------------------------------------------------------------------------------------- */
+
+static size_t purge_all(struct model *model)
+{
+	size_t bytes = 0;
+	for (struct hk_superslab *s = hk_heap_walk(NULL); s != NULL; s = hk_heap_walk(s))
+		for (unsigned i = 0; i < HK_SLICES; i++)
+			bytes += hk_slab_purge_holes(&model->slabs, s, i);
+	return bytes;
+}
+
+static size_t resident_of_all(void)
+{
+	size_t pages = 0;
+	for (struct hk_superslab *s = hk_heap_walk(NULL); s != NULL; s = hk_heap_walk(s))
+		pages += unit_resident_pages(s->base, HK_SUPERSLAB_BYTES);
+	return pages;
+}
+
+static void fill_blocks(struct model *model)
+{
+	for (unsigned i = 0; i < model->n; i++)
+		memset(model->taken[i], (int)(i % 250 + 1), hk_class_info[model->slabs.class_idx].block_bytes);
+}
+
+static void check_blocks(struct model *model)
+{
+	uint32_t bytes = hk_class_info[model->slabs.class_idx].block_bytes;
+	for (unsigned i = 0; i < model->n; i++) {
+		const unsigned char *block = model->taken[i];
+		for (uint32_t b = 0; b < bytes; b++)
+			assert_int_equal(block[b], i % 250 + 1);
+		memset(model->taken[i], 0, 8); /* model_take() looks for marks */
+	}
+}
+
+static void holes_go_back_and_nothing_else(void **state)
+{
+	static struct model model;
+	(void)state;
+	for (unsigned k = 0; k < HK_COUNT(some_classes); k++) {
+		uint64_t seed = 200 + k;
+		unsigned n_blocks = hk_class_info[some_classes[k]].n_blocks;
+		model_init(&model, some_classes[k]);
+		while (model.n < HK_MIN(3 * n_blocks, N_BLOCKS - 256u))
+			model_take(&model, 200);
+		fill_blocks(&model);
+		while (model.n > n_blocks / 2)
+			model_give_some(&model, 1 + unit_below(&seed, 100), &seed);
+		fill_blocks(&model);
+		hk_slabs_drop_empty(&model.slabs); /* goes back as a whole, not hole by hole */
+		unsigned holes = model_check(&model);
+		size_t before = resident_of_all();
+		assert_int_equal(purge_all(&model), (size_t)holes * HK_PAGE_BYTES);
+		assert_int_equal(before - resident_of_all(), holes);
+		assert_int_equal(model_check(&model), 0);
+		assert_int_equal(purge_all(&model), 0);
+		check_blocks(&model);
+		model_take(&model, 100); /* purged blocks are handed out again, zero */
+		model_check(&model);
+		model_end(&model);
+	}
+}
+
+/* The last page of some slabs lies behind their last block. */
+static void pages_behind_the_last_block_stay_away(void **state)
+{
+	static struct model model;
+	(void)state;
+	for (unsigned c = 0; c < HK_CLASSES_ALL; c++) {
+		const struct hk_class_info *info = &hk_class_info[c];
+		unsigned wanted = (info->n_blocks * info->block_bytes + HK_PAGE_BYTES - 1) / HK_PAGE_BYTES;
+		unsigned n_slabs = HK_MIN(20u, N_BLOCKS / info->n_blocks);
+		if (info->n_slices != 1 || n_slabs < 20)
+			continue;
+		model_init(&model, c);
+		while (model.n + 256 < N_BLOCKS && model.n < n_slabs * info->n_blocks)
+			model_take(&model, HK_MIN(256u, n_slabs * info->n_blocks - model.n));
+		fill_blocks(&model);
+		for (unsigned i = 0; i < model.n; i += 8)
+			assert_true(unit_resident_pages(hk_slab_of(model.taken[i])->base, HK_SLICE_BYTES) <= wanted);
+		check_blocks(&model);
+		model_end(&model);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(blocks_come_and_go_as_in_the_model),
+		cmocka_unit_test(an_empty_slab_goes_back_in_every_class),
+		cmocka_unit_test(refills_come_from_the_fullest_slab),
+		cmocka_unit_test(a_double_free_in_a_batch_is_named),
+		cmocka_unit_test(a_block_that_is_free_is_named),
+		cmocka_unit_test(a_pointer_between_blocks_is_refused),
+		cmocka_unit_test(holes_go_back_and_nothing_else),
+		cmocka_unit_test(pages_behind_the_last_block_stay_away),
+	};
+	return cmocka_run_group_tests_name("slab", tests, NULL, NULL);
+}

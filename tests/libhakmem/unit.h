@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What every unit test of the allocator includes: cmocka wants the headers before it, in this order.
+ *
+ * The tests link the allocator's core without libc's names, so libc's own malloc serves cmocka and the
+ * models, and every counter of the core tells of the test alone.
+ */
+#ifndef TESTS_LIBHAKMEM_UNIT_H
+#define TESTS_LIBHAKMEM_UNIT_H
+
+#include <config.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/attr.h"
+#include "base/counters.h"
+#include "caches/thread.h"
+#include "policy/flush.h"
+#include "policy/stats.h"
+
+#define KIB ((size_t)1024)
+#define MIB (1024 * KIB)
+
+/* A seeded generator (splitmix64): the same seeds everywhere, so that a failure repeats. */
+static inline uint64_t unit_random(uint64_t *state)
+{
+	uint64_t z = *state += 0x9e3779b97f4a7c15ull;
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+	return z ^ z >> 31;
+}
+
+static inline unsigned unit_below(uint64_t *state, unsigned n)
+{
+	return (unsigned)(unit_random(state) % n);
+}
+
+/* Pages of [address, address + bytes) that are present. */
+size_t unit_resident_pages(const void *address, size_t bytes);
+
+/* Bytes of the process that are present, libc's and the test's included. */
+size_t unit_rss(void);
+
+/* Run `act` in a child with standard error in a pipe; what it printed is in unit_said.  The wait status. */
+extern char unit_said[4096];
+int unit_in_child(void (*act)(void *arg), void *arg);
+
+/* The child ended by SIGABRT and printed `line`. */
+void unit_assert_aborts(void (*act)(void *arg), void *arg, const char *line);
+
+/* Once per program: what the library's constructor does, without control thread and fork handlers. */
+int unit_setup(void **state);
+
+/* Everything back: no test inherits magazines, slabs or the reserve of the one before. */
+int unit_flush(void **state);
+
+/* The published counters keep the law: per class used + hot + cold + free = capacity; sums agree. */
+void unit_assert_conserved(void);
+
+#define unit_flush_level(level, report) hk_flush_run((level), HAK_TARGET_ALL, UINT64_MAX, (report))
+
+/* Release what the heap's reserve holds beyond `keep`; returns the bytes. */
+size_t unit_release_reserve(unsigned keep);
+
+/* Release the reserve and purge all free slices, as a flush does; returns the bytes. */
+size_t unit_trim(void);
+
+#endif
