@@ -150,6 +150,7 @@ void hk_stats_survey(void)
 	struct hk_superslab *superslab = NULL;
 	unsigned n_phantom = 0;
 	hk_lock_take(hk_flush_lock());
+	hk_heap_hold(true);
 	while ((superslab = hk_heap_walk(superslab)) != NULL)
 		superslab->n_cached = 0;
 	stats_count_cold();
@@ -158,6 +159,7 @@ void hk_stats_survey(void)
 		unsigned taken = stats_taken(superslab);
 		n_phantom += taken != 0 && superslab->n_cached >= taken;
 	}
+	hk_heap_hold(false);
 	__atomic_store_n(&hk_stats()->superslabs_phantom, n_phantom, __ATOMIC_RELAXED);
 	__atomic_store_n(&hk_stats()->releasable_bytes, hk_counters_releasable(), __ATOMIC_RELAXED);
 	hk_lock_drop(hk_flush_lock());

@@ -126,16 +126,20 @@ static void slab_note_hole(struct hk_slab *slab, unsigned page)
 }
 
 /* Bits `mask` of a bitmap word were set: which pages are wholly free now? */
-static void slab_note_freed(struct hk_slab *slab, unsigned word, uint64_t mask)
+static HK_NOINLINE void slab_note_freed(struct hk_slab *slab, unsigned word, uint64_t mask)
 {
 	uint32_t block_bytes = hk_class_info[slab->class_idx].block_bytes;
-	/* With 64 blocks of at most 32 bytes (a power of two) the word lies on one page. */
-	if (block_bytes <= 32 && slab->bitmap[word] != ~(uint64_t)0)
-		return;
 	unsigned first = word * 64 + hk_ctz64(mask), last = word * 64 + 63 - hk_clz64(mask);
 	unsigned last_page = ((last + 1) * block_bytes - 1) >> HK_PAGE_SHIFT;
 	for (unsigned page = first * block_bytes >> HK_PAGE_SHIFT; page <= last_page; page++)
 		slab_note_hole(slab, page);
+}
+
+/* With 64 blocks of at most 32 bytes (a power of two) a word lies on one page: of class 0 and 1 only a full word
+ * (`bits`) can have freed one. */
+static inline bool slab_may_free_page(unsigned class_idx, uint64_t bits)
+{
+	return class_idx > 1 || HK_UNLIKELY(bits == ~(uint64_t)0);
 }
 
 /* All blocks are free: its pages stop being holes of a slab. */
@@ -235,116 +239,121 @@ void hk_slabs_settle(struct hk_slabs *slabs, struct hk_slab *slab, struct hk_sla
 	*ret_empty = slab;
 }
 
-/*
- * The slab and the index of a block.  For slabs of one slice, nearly all of them, both follow from the address,
- * so that no slab record is read here, only prefetched.
- */
-static inline struct hk_slab *slab_find(const char *block, struct hk_superslab *superslab,
-					const struct hk_class_info *info, uint64_t *ret_offset)
+/* The first block freed into a slab touches its bitmap; let that page fault happen here, under no lock. */
+static HK_COLD void slab_prepare_bitmap(struct hk_superslab *superslab, unsigned slice, unsigned word)
 {
-	unsigned slice = (unsigned)((uintptr_t)block >> HK_SLICE_SHIFT) % HK_SLICES;
-	if (info->n_slices != 1)
-		slice = superslab->first[slice];
-	*ret_offset = (uint64_t)(block - hk_superslab_base(block)) - (uint64_t)slice * HK_SLICE_BYTES;
-	return &superslab->slabs[slice];
+	__atomic_fetch_or(&superslab->bitmaps[slice][word], 0, __ATOMIC_RELAXED);
+	atomic_fetch_or_explicit(&superslab->bitmap_used, 1u << slice, memory_order_relaxed);
 }
 
-/* The first block freed into a slab touches its bitmap; let that page fault happen here, under no lock. */
-static inline void slab_prepare_bitmap(struct hk_superslab *superslab, unsigned slice, unsigned word)
+/*
+ * The loop of hk_slabs_locate().  For slabs of one slice, nearly all of them (`single`), slab and offset follow from
+ * the address, so that no slab record is read here, only prefetched.
+ */
+static HK_ALWAYS unsigned slab_locate(const struct hk_class_info *info, bool single, void *const *blocks,
+				      unsigned count, struct hk_place *places, unsigned *ret_bad,
+				      enum hk_misuse *ret_what)
 {
-	uint64_t *bits = &superslab->bitmaps[slice][word];
-	uint32_t bit = 1u << slice;
-	__builtin_prefetch(bits, 1);
-	if (HK_LIKELY((atomic_load_explicit(&superslab->bitmap_used, memory_order_relaxed) & bit) != 0))
-		return;
-	__atomic_fetch_or(bits, 0, __ATOMIC_RELAXED);
-	atomic_fetch_or_explicit(&superslab->bitmap_used, bit, memory_order_relaxed);
+	const uint32_t block_bytes = info->block_bytes, reciprocal = info->reciprocal, n_blocks = info->n_blocks;
+	struct hk_place *place = places - 1;
+	uint64_t *bits = NULL; /* the word at hand */
+	unsigned i;
+	for (i = 0; i < count; i++) {
+		uintptr_t address = (uintptr_t)blocks[i];
+		struct hk_superslab *superslab = hk_pagemap_superslab(blocks[i]);
+		if (HK_UNLIKELY(superslab == NULL))
+			break;
+		unsigned slice = (unsigned)(address >> HK_SLICE_SHIFT) % HK_SLICES;
+		uint64_t offset = address % HK_SLICE_BYTES;
+		if (!single) {
+			offset += (uint64_t)(slice - superslab->first[slice]) * HK_SLICE_BYTES;
+			slice = superslab->first[slice];
+		}
+		uint32_t index = (uint32_t)((offset * reciprocal) >> 32);
+		if (HK_UNLIKELY((uint64_t)index * block_bytes != offset || index >= n_blocks)) {
+			*ret_what = HK_MISUSE_INTERIOR;
+			break;
+		}
+		uint64_t bit = (uint64_t)1 << index % 64, *found = &superslab->bitmaps[slice][index / 64];
+		if (found == bits) {
+			if (HK_UNLIKELY((place->mask & bit) != 0))
+				break;
+			place->mask |= bit;
+			continue;
+		}
+		bits = found;
+		__builtin_prefetch(bits, 1);
+		__builtin_prefetch(&superslab->slabs[slice], 1);
+		if (HK_UNLIKELY((atomic_load_explicit(&superslab->bitmap_used, memory_order_relaxed) >> slice & 1) == 0))
+			slab_prepare_bitmap(superslab, slice, index / 64);
+		place++;
+		place->slab = &superslab->slabs[slice];
+		place->bits = bits;
+		place->mask = bit;
+	}
+	*ret_bad = i;
+	return (unsigned)(place + 1 - places);
 }
 
 unsigned hk_slabs_locate(unsigned class_idx, void *const *blocks, unsigned count, struct hk_place *places,
 			 unsigned *ret_bad, enum hk_misuse *ret_what)
 {
 	const struct hk_class_info *info = &hk_class_info[class_idx];
-	struct hk_place *place = places - 1;
-	struct hk_slab *slab = NULL;
-	unsigned word = 0, i;
 	/* It was ours when it was freed; if it is not now, its first copy went home before.  (That the slab is still
 	 * of this class is checked where it is read anyway, under the lock.) */
 	*ret_what = HK_MISUSE_DOUBLE;
-	for (i = 0; i < count; i++) {
-		const char *block = blocks[i];
-		uint64_t offset;
-		struct hk_superslab *superslab = hk_pagemap_superslab(block);
-		if (HK_UNLIKELY(superslab == NULL))
-			break;
-		struct hk_slab *found = slab_find(block, superslab, info, &offset);
-		uint32_t index = (uint32_t)((offset * info->reciprocal) >> 32);
-		if (HK_UNLIKELY((uint64_t)index * info->block_bytes != offset || index >= info->n_blocks)) {
-			*ret_what = HK_MISUSE_INTERIOR;
-			break;
-		}
-		uint64_t bit = (uint64_t)1 << index % 64;
-		if (found == slab && index / 64 == word) {
-			if (HK_UNLIKELY((place->mask & bit) != 0))
-				break;
-			place->mask |= bit;
-			place->n_blocks++;
-			continue;
-		}
-		slab = found;
-		word = index / 64;
-		__builtin_prefetch(slab, 1);
-		slab_prepare_bitmap(superslab, hk_slab_slice_in(superslab, slab), word);
-		*++place = (struct hk_place){.slab = slab, .mask = bit, .word = word, .n_blocks = 1};
-	}
-	*ret_bad = i;
-	return (unsigned)(place + 1 - places);
+	return info->n_slices == 1 ? slab_locate(info, true, blocks, count, places, ret_bad, ret_what)
+				   : slab_locate(info, false, blocks, count, places, ret_bad, ret_what);
 }
 
-/* Was a block at or beyond `top` gathered?  Only the word that `top` lies in, or one behind it, can tell. */
-static inline bool slab_beyond_top(const struct hk_slab *slab, const struct hk_place *place)
+static inline unsigned slab_word(const struct hk_place *place)
 {
-	return HK_UNLIKELY(place->word >= slab->top / 64) && place->word * 64 + 63 - hk_clz64(place->mask) >= slab->top;
+	return (unsigned)(place->bits - place->slab->bitmap);
 }
 
-/* Set the gathered bits of one word; false where one of them was set already or never handed out, or where the
- * slab is another class's by now. */
-static inline bool slab_commit(struct hk_slabs *slabs, struct hk_slab *slab, const struct hk_place *place)
+/* Is a place no more what it was when its blocks were freed?  The slab is another class's, a block is free already,
+ * or was never handed out (only the word that `top` lies in, or one behind it, can tell). */
+static inline bool slab_refuses(const struct hk_slab *slab, unsigned class_idx, const struct hk_place *place,
+				unsigned word)
 {
-	uint64_t *bits = &slab->bitmap[place->word];
-	if (HK_UNLIKELY(slab->class_idx != slabs->class_idx || slab->state != HK_SLAB_LIVE ||
-			(*bits & place->mask) != 0 || slab_beyond_top(slab, place)))
-		return false;
-	*bits |= place->mask;
-	slab->n_free += place->n_blocks;
-	if (place->word < slab->low_word)
-		slab->low_word = (uint16_t)place->word;
-	slab_note_freed(slab, place->word, place->mask);
-	return true;
+	if (HK_UNLIKELY(slab->class_idx != class_idx || slab->state != HK_SLAB_LIVE || (*place->bits & place->mask) != 0))
+		return true;
+	return HK_UNLIKELY(word >= slab->top / 64) && word * 64 + 63 - hk_clz64(place->mask) >= slab->top;
 }
 
 /* The block of a place that is free already. */
 static HK_COLD void *slab_find_free(const struct hk_slabs *slabs, const struct hk_place *place)
 {
 	const struct hk_slab *slab = place->slab;
-	uint64_t bad = slab->bitmap[place->word] & place->mask;
-	unsigned index = place->word * 64 + (bad != 0 ? hk_ctz64(bad) : 63 - hk_clz64(place->mask));
+	uint64_t bad = *place->bits & place->mask;
+	unsigned index = slab_word(place) * 64 + (bad != 0 ? hk_ctz64(bad) : 63 - hk_clz64(place->mask));
 	return slab->base + (size_t)index * hk_class_info[slabs->class_idx].block_bytes;
 }
 
 void *hk_slabs_give(struct hk_slabs *slabs, const struct hk_place *places, unsigned count,
 		    struct hk_slab **ret_empty)
 {
+	const unsigned class_idx = slabs->class_idx;
 	uint64_t n_given = 0;
 	void *twice = NULL;
-	for (unsigned i = 0; i < count && twice == NULL; i++) {
-		struct hk_slab *slab = places[i].slab;
-		if (HK_UNLIKELY(!slab_commit(slabs, slab, &places[i]))) {
-			twice = slab_find_free(slabs, &places[i]);
-			continue;
+	for (const struct hk_place *place = places, *end = places + count; place != end; place++) {
+		struct hk_slab *slab = place->slab;
+		unsigned word = slab_word(place), n = 1;
+		if (HK_UNLIKELY(slab_refuses(slab, class_idx, place, word))) {
+			twice = slab_find_free(slabs, place);
+			break;
 		}
-		n_given += places[i].n_blocks;
-		if (slab->n_free >= slab->settle_at)
+		uint64_t mask = place->mask, bits = *place->bits | mask;
+		*place->bits = bits;
+		if ((mask & (mask - 1)) != 0)
+			n = hk_popcount64(mask);
+		if (word < slab->low_word)
+			slab->low_word = (uint16_t)word;
+		slab->n_free += n;
+		n_given += n;
+		if (slab_may_free_page(class_idx, bits))
+			slab_note_freed(slab, word, mask);
+		if (HK_UNLIKELY(slab->n_free >= slab->settle_at))
 			hk_slabs_settle(slabs, slab, ret_empty);
 	}
 	slabs->n_free += n_given;

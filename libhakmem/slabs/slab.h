@@ -21,9 +21,8 @@
 /* Blocks of one bitmap word, found: neighbours gather here before anything is written. */
 struct hk_place {
 	struct hk_slab *slab;
-	uint64_t mask; /* of the word's bits */
-	uint32_t word;
-	uint32_t n_blocks;
+	uint64_t *bits; /* the word, in the slab's bitmap */
+	uint64_t mask;  /* of its bits */
 };
 
 /* The slabs of one class.  Guard of everything: `lock`, which also guards the class's cold magazine. */

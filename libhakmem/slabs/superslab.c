@@ -25,6 +25,7 @@ static struct {
 	unsigned n_superslabs;
 	unsigned n_reserve;    /* wholly free */
 	unsigned reserve_low;  /* least n_reserve since the last decay */
+	unsigned n_holds;      /* > 0: nothing is released */
 } heap; /* guarded by heap_lock */
 
 struct hk_lock *hk_heap_lock(void)
@@ -200,7 +201,7 @@ static size_t heap_unmap(struct hk_superslab *superslab)
 /* Take an empty, unpinned SuperSlab out of the reserve, or NULL. */
 static struct hk_superslab *heap_pop_reserve(void)
 {
-	struct hk_superslab *superslab = heap.by_run[HK_SLICES];
+	struct hk_superslab *superslab = heap.n_holds == 0 ? heap.by_run[HK_SLICES] : NULL;
 	while (superslab != NULL && superslab->n_pins != 0)
 		superslab = superslab->next;
 	if (superslab == NULL)
@@ -361,6 +362,13 @@ size_t hk_heap_purge(struct hk_superslab *superslab)
 	}
 	hk_count(purged_bytes, bytes);
 	return bytes;
+}
+
+void hk_heap_hold(bool on)
+{
+	hk_lock_take(&heap_lock);
+	heap.n_holds += on ? 1u : -1u;
+	hk_lock_drop(&heap_lock);
 }
 
 struct hk_superslab *hk_heap_walk(struct hk_superslab *previous)

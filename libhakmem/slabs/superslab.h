@@ -129,6 +129,9 @@ size_t hk_heap_decay(unsigned *ret_reserve);
  */
 struct hk_superslab *hk_heap_walk(struct hk_superslab *previous);
 
+/* While held, no SuperSlab is released: whoever looks up the owners of pointers that are not its own needs that. */
+void hk_heap_hold(bool on);
+
 struct hk_lock *hk_heap_lock(void); /* for fork */
 
 #endif
