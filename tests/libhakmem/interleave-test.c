@@ -100,12 +100,12 @@ static void own_end(struct own *own)
 static const size_t *sizes_now; /* four of them */
 static unsigned rounds_now;
 
-static void work(unsigned index, uint64_t *seed)
+static void work_rounds(unsigned index, uint64_t *seed, unsigned rounds)
 {
 	struct own own[N_OWN] = {0};
 	/* small magazines spill all the time, large ones hold more */
 	hk_threads_set_frugal(seed_now % 2 == 0 ? 0 : UINT64_MAX);
-	for (unsigned round = 0; round < rounds_now; round++) {
+	for (unsigned round = 0; round < rounds; round++) {
 		/* in waves, so that magazines run full and empty */
 		struct own *mine = &own[unit_below(seed, round / 40 % 2 == 0 ? N_OWN : N_OWN / 4)];
 		if (mine->block == NULL)
@@ -116,6 +116,11 @@ static void work(unsigned index, uint64_t *seed)
 	for (unsigned i = 0; i < N_OWN; i++)
 		if (own[i].block != NULL)
 			own_end(&own[i]);
+}
+
+static void work(unsigned index, uint64_t *seed)
+{
+	work_rounds(index, seed, rounds_now);
 }
 
 static void flush_caches(unsigned index, uint64_t *seed)
@@ -329,9 +334,7 @@ static void forks(unsigned index, uint64_t *seed)
 {
 	for (unsigned n = 0; n < 3; n++) {
 		int status = 0;
-		rounds_now = 60;
-		work(index, seed);
-		rounds_now = 400;
+		work_rounds(index, seed, 60);
 		pid_t pid = fork();
 		if (pid == 0)
 			fork_child();

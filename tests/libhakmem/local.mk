@@ -49,7 +49,6 @@ tests_libhakmem_interleave_test_CFLAGS = $(core_unit_cflags)
 tests_libhakmem_interleave_test_LDADD = libhakmem/libhakmem-points.la $(CMOCKA_LIBS)
 
 # Each rule taken out once, and the test that guards it seen to fail: some minutes, so no part of check.
-.PHONY: check-mutants
 check-mutants: config.h
 	top_builddir='$(abs_top_builddir)' CC='$(CC)' $(top_srcdir)/tests/libhakmem/mutants
 endif
