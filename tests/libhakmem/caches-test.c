@@ -207,7 +207,7 @@ static void a_thread_storm_leaves_nothing(void **state)
 	for (unsigned i = 0; i < 1000; i++)
 		run_thread(work_and_end, &record);
 	unit_flush_level(HAK_LEVEL_EVERYTHING, NULL);
-	assert_true(unit_rss() < rss + MIB / 2);
+	assert_true(unit_rss() < rss + UNIT_RSS_SLACK);
 	assert_int_equal(hk_stats()->used_bytes, used);
 }
 

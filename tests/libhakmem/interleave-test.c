@@ -7,7 +7,7 @@
  * block that is handed out twice, or destroyed while in use, is seen at once.  Each test fails when its rule
  * is taken out: tests/libhakmem/mutants does that.
  *
- * The process ends at the first violation and says the seed; INTERLEAVE_SEED=N runs that one alone.
+ * Each seed is a process of its own, which ends at the first violation; INTERLEAVE_SEED=N runs one alone.
  */
 #include "tests/libhakmem/unit.h"
 
@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/options.h"
 #include "front/front.h"
 #include "policy/control.h"
 #include "tests/libhakmem/schedule.h"
@@ -99,10 +100,12 @@ static void own_end(struct own *own)
 static const size_t *sizes_now; /* four of them */
 static unsigned rounds_now;
 
-static void work(unsigned index, uint64_t *seed)
+static void work_rounds(unsigned index, uint64_t *seed, unsigned rounds)
 {
 	struct own own[N_OWN] = {0};
-	for (unsigned round = 0; round < rounds_now; round++) {
+	/* small magazines spill all the time, large ones hold more */
+	hk_threads_set_frugal(seed_now % 2 == 0 ? 0 : UINT64_MAX);
+	for (unsigned round = 0; round < rounds; round++) {
 		/* in waves, so that magazines run full and empty */
 		struct own *mine = &own[unit_below(seed, round / 40 % 2 == 0 ? N_OWN : N_OWN / 4)];
 		if (mine->block == NULL)
@@ -113,6 +116,11 @@ static void work(unsigned index, uint64_t *seed)
 	for (unsigned i = 0; i < N_OWN; i++)
 		if (own[i].block != NULL)
 			own_end(&own[i]);
+}
+
+static void work(unsigned index, uint64_t *seed)
+{
+	work_rounds(index, seed, rounds_now);
 }
 
 static void flush_caches(unsigned index, uint64_t *seed)
@@ -150,19 +158,35 @@ static void check_at_rest(void)
 		violated("a SuperSlab for nothing", NULL);
 }
 
+static void run_seed(schedule_body *const *bodies, unsigned n)
+{
+	signal(SIGABRT, SIG_DFL); /* cmocka has handlers that would go on with the next test */
+	signal(SIGSEGV, SIG_DFL);
+	alarm(20);
+	schedule_run(seed_now, bodies, n);
+	check_at_rest();
+}
+
+/* Each seed in a process of its own: no seed depends on what those before it left behind. */
 static void interleave(const char *where, const size_t *sizes, unsigned rounds, unsigned n_seeds,
 		       schedule_body *const *bodies, unsigned n)
 {
 	const char *only = getenv("INTERLEAVE_SEED");
+	int status = 0;
 	where_now = where;
 	sizes_now = sizes;
 	rounds_now = rounds;
-	for (seed_now = 1; seed_now <= n_seeds; seed_now++) {
-		if (only != NULL)
-			seed_now = strtoul(only, NULL, 10);
-		memset(live, 0, sizeof live);
-		schedule_run(seed_now, bodies, n);
-		check_at_rest();
+	for (seed_now = 1; status == 0 && seed_now <= n_seeds; seed_now++) {
+		seed_now = only != NULL ? strtoul(only, NULL, 10) : seed_now;
+		fflush(NULL);
+		pid_t pid = fork();
+		if (pid == 0) {
+			run_seed(bodies, n);
+			_exit(0);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		if (status != 0)
+			fail_msg("%s: seed %lu ended with status %#x", where, seed_now, (unsigned)status);
 		if (only != NULL)
 			return;
 	}
@@ -170,24 +194,30 @@ static void interleave(const char *where, const size_t *sizes, unsigned rounds, 
 
 /* ---- tests ---------------------------------------------------------------------------------------------- */
 
-static void one_seed_is_one_interleaving(void **state)
+static void say_hash(void *arg)
 {
 	static const size_t sizes[] = {16, 16, 48, 512};
 	schedule_body *const bodies[] = {work, work, flush_caches};
-	uint64_t hash = 0;
-	(void)state;
 	where_now = "repeat";
 	sizes_now = sizes;
 	rounds_now = 100;
-	for (unsigned round = 0; round < 3; round++) {
-		memset(live, 0, sizeof live);
-		schedule_run(7, bodies, 3);
-		check_at_rest();
-		assert_true(schedule_steps() > 200);
-		/* the first run makes the thread records that the later ones find */
-		assert_true(round < 2 || schedule_hash() == hash);
-		hash = schedule_hash();
-	}
+	seed_now = *(uint64_t *)arg;
+	run_seed(bodies, 3);
+	dprintf(2, "%lx after %s", schedule_hash(), schedule_steps() > 200 ? "enough steps" : "too few");
+}
+
+static void one_seed_is_one_interleaving(void **state)
+{
+	uint64_t seed = 7, other = 8;
+	char said[64];
+	(void)state;
+	assert_int_equal(unit_in_child(say_hash, &seed), 0);
+	assert_non_null(strstr(unit_said, "enough steps"));
+	snprintf(said, sizeof said, "%.63s", unit_said);
+	assert_int_equal(unit_in_child(say_hash, &seed), 0);
+	assert_string_equal(unit_said, said);
+	assert_int_equal(unit_in_child(say_hash, &other), 0);
+	assert_string_not_equal(unit_said, said);
 }
 
 static void the_gate_keeps_every_block_in_one_place(void **state)
@@ -208,7 +238,7 @@ static void two_flushers_and_an_owner(void **state)
 
 static void a_purge_is_a_claim(void **state)
 {
-	static const size_t sizes[] = {256, 256, 1024, 4096};
+	static const size_t sizes[] = {208, 256, 640, 3072};
 	schedule_body *const bodies[] = {work, work, flush_pages};
 	(void)state;
 	interleave("purge", sizes, 300, 150, bodies, 3);
@@ -302,9 +332,7 @@ static void forks(unsigned index, uint64_t *seed)
 {
 	for (unsigned n = 0; n < 3; n++) {
 		int status = 0;
-		rounds_now = 60;
-		work(index, seed);
-		rounds_now = 400;
+		work_rounds(index, seed, 60);
 		pid_t pid = fork();
 		if (pid == 0)
 			fork_child();
@@ -341,5 +369,6 @@ int main(void)
 		cmocka_unit_test(fork_while_flushing),
 	};
 	atomic_store(&hk_control_phase, HK_CONTROL_PHASE_IDLE); /* no control thread */
+	hk_options.decay_msec = 86400000; /* nothing that depends on the time */
 	return cmocka_run_group_tests_name("interleave", tests, NULL, NULL);
 }

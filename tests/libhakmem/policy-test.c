@@ -157,7 +157,7 @@ static void after_a_flush_nothing_remains(void **state)
 		assert_int_equal(hk_counters_releasable(), 0);
 		hk_stats_survey();
 		assert_int_equal(hk_stats()->superslabs_phantom, 0);
-		assert_true(unit_rss() < rss + MIB / 2);
+		assert_true(unit_rss() < rss + UNIT_RSS_SLACK);
 		unit_assert_conserved();
 	}
 }

@@ -158,7 +158,7 @@ static void stress(unsigned generations, unsigned rounds, bool with_flusher)
 	assert_int_equal(hk_stats()->superslabs_phantom, 0);
 	assert_int_equal(hk_stats()->superslabs, 0);
 	assert_int_equal(hk_counters_releasable(), 0);
-	assert_true(unit_rss() < rss + MIB / 4);
+	assert_true(unit_rss() < rss + UNIT_RSS_SLACK);
 }
 
 static void threads_that_exchange_blocks(void **state)

@@ -97,6 +97,7 @@ void unit_assert_conserved(void)
 		if (k->used + k->hot + k->cold + k->free != capacity)
 			fail_msg("class %u: used %lu + hot %lu + cold %lu + free %lu != %lu", c, k->used, k->hot, k->cold,
 				 k->free, capacity);
+		assert_true(k->used <= capacity && k->hot <= capacity);
 		slabs += k->slabs;
 		if (c >= HK_CLASSES)
 			continue;

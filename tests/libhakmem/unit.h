@@ -46,6 +46,13 @@ static inline unsigned unit_below(uint64_t *state, unsigned n)
 /* Pages of [address, address + bytes) that are present. */
 size_t unit_resident_pages(const void *address, size_t bytes);
 
+/* With a sanitizer the process holds more than it says: shadow, quarantine. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define UNIT_RSS_SLACK (256 * MIB)
+#else
+#define UNIT_RSS_SLACK (MIB / 2)
+#endif
+
 /* Bytes of the process that are present, libc's and the test's included. */
 size_t unit_rss(void);
 
