@@ -36,6 +36,7 @@
 #include "base/options.h"
 #include "base/syscall.h"
 #include "policy/board.h"
+#include "policy/flush.h"
 #include "policy/stats.h"
 #include "policy/watch.h"
 

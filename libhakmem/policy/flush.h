@@ -28,7 +28,8 @@ void hk_decay_run(uint64_t now_nsec, uint64_t *ret_next_nsec);
 /* On slow paths of the heap, under no lock: decay when it is time.  Cheap otherwise. */
 void hk_decay_poke(void);
 
-/* Around fork: a running flush stops at its next step, and says PARTIAL. */
+/* Around what must not wait for one (fork, the end of the control thread): a running flush stops at its next step
+ * and says PARTIAL.  Nests. */
 void hk_flush_interrupt(bool on);
 
 struct hk_lock *hk_flush_lock(void); /* for fork and for the survey */

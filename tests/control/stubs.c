@@ -25,16 +25,15 @@ void hk_log_set_foreign(int tid)
 
 size_t hk_flush_run(unsigned level, size_t target_bytes, uint64_t budget_usec, struct hak_report *report)
 {
-	const unsigned msec = core.flush_msec;
-	const struct timespec ts = {msec / 1000, (long)(msec % 1000) * 1000000};
+	const struct timespec step = {.tv_nsec = 1000000};
 
 	core.tls_seen = core_tls;
 	core_tls = 7;
 	core.level = level;
 	core.target_bytes = target_bytes;
 	core.budget_usec = budget_usec;
-	if (msec)
-		hk_sys2(SYS_nanosleep, &ts, NULL);
+	for (unsigned msec = 0; msec < core.flush_msec && core.interrupts == 0; msec++)
+		hk_sys2(SYS_nanosleep, &step, NULL);
 	if (report)
 		*report = (struct hak_report){.released_bytes = 4096,
 		                              .usec = 7,
@@ -44,6 +43,11 @@ size_t hk_flush_run(unsigned level, size_t target_bytes, uint64_t budget_usec, s
 		                              .status = HAK_PARTIAL};
 	core.flushes++;
 	return 4096;
+}
+
+void hk_flush_interrupt(bool on)
+{
+	core.interrupts += on ? 1 : -1;
 }
 
 void hk_decay_run(uint64_t now, uint64_t *ret_next_nsec)
