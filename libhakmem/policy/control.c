@@ -403,7 +403,9 @@ bool hk_control_stop(void)
 		return true;
 	atomic_fetch_add(&control_holds, 1);
 	ran = atomic_load(&hk_control_phase) != HK_CONTROL_PHASE_NONE;
+	hk_flush_interrupt(true); /* what it may be flushing ends at its next step */
 	gone = control_wait_gone();
+	hk_flush_interrupt(false);
 	if (ran)
 		control_pause_restart();
 	return gone;
