@@ -36,6 +36,8 @@ struct controller {
 	bool ticking;
 	bool paused;
 	bool board_raised;
+	bool blinded;                 /* said so in the log */
+	size_t n_waiting;             /* clients for which another flush has to end first */
 	TAILQ_HEAD(, client) waiting; /* clients with a flush outstanding, oldest first */
 	uint64_t next_ticket;
 	struct controller_totals totals;

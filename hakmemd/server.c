@@ -143,12 +143,14 @@ static void server_replace_older(struct server *server, struct client *client)
 		server_forget(server, older);
 }
 
-static int server_welcome(struct server *server, struct client *client)
+int server_welcome(struct server *server, struct client *client, bool with_board)
 {
 	struct hkp_frame frame = {.header = {.type = HKP_WELCOME},
-		.welcome = {.client_id = client->id, .daemon_version = DAEMON_VERSION_NUMBER}};
+		.welcome = {.client_id = client->id,
+			.daemon_version = DAEMON_VERSION_NUMBER,
+			.domain = client->domain->id}};
 
-	return client_send(client, &frame, server->daemon->board.read_fd);
+	return client_send(client, &frame, with_board ? server->daemon->board.read_fd : -1);
 }
 
 static const char *server_hello(struct server *server, struct client *client, struct client_frame *frame)
@@ -171,10 +173,11 @@ static const char *server_hello(struct server *server, struct client *client, st
 	frame->fd = -1;
 	client->library_version = frame->frame.hello.library_version;
 	policy_client_init(&client->policy, &daemon->config.policy);
+	client->policy.seed = (client->id * UINT64_C(2654435761) ^ daemon->started_nsec) & UINT32_MAX;
 	registry_place(&daemon->registry, client);
 	client->state = CLIENT_READY;
 	daemon->registry.n_ready++;
-	if (server_welcome(server, client) < 0)
+	if (server_welcome(server, client, true) < 0)
 		return "does not read";
 	log_debug("registered pid %d (%s) of uid %u in %s", client->pid, client->comm, client->uid,
 		client->domain->path);
