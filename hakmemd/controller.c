@@ -10,6 +10,7 @@
 
 #include "hakmemd/daemon.h"
 #include "hakmemd/proc.h"
+#include "hakmemd/report.h"
 #include "hakmemd/util.h"
 
 #define CONTROLLER_SLOW_NSEC   (5 * NSEC_PER_SEC)    /* steps with nothing raised and prompt triggers */
@@ -231,15 +232,20 @@ static void controller_count(struct controller *controller, struct client *clien
 		.held_bytes = report->after.private_bytes};
 	enum hkp_reason reason = client->current.reason;
 	struct hkp_stats stats;
+	size_t bucket;
 
 	client->n_timeouts = 0;
 	client->n_flushes++;
 	client->actual_bytes += report->actual_bytes;
+	memcpy(client->last_why, client->current.why, sizeof client->last_why);
 	client->last = (struct client_last){now, reason, report->level, report->actual_bytes};
 	controller->totals.n_flushes[reason]++;
 	controller->totals.claimed_bytes += report->claimed_bytes;
 	controller->totals.actual_bytes += report->actual_bytes;
 	controller->totals.usec += report->usec;
+	for (bucket = 0; bucket < METRICS_BUCKETS && report->usec > metrics_bucket_usec[bucket];)
+		bucket++;
+	controller->totals.n_in_bucket[bucket]++;
 	if (client_read_stats(client, &stats, offsetof(struct hkp_stats, classes)) >= 0)
 		outcome.taken_bytes = controller_taken(&stats);
 	record_result(&controller->daemon->record, now, &client->policy, &outcome);
@@ -252,6 +258,8 @@ static void controller_finish(
 	uint64_t now = util_now_nsec(), ticket = client->current.ticket;
 
 	controller_log(client, report);
+	if (controller->daemon->ctl.n_watching)
+		ctl_event(&controller->daemon->ctl, client, report_flush_event(client, report));
 	if (!report->error)
 		controller_count(controller, client, report, now);
 	else if (report->error == -ETIMEDOUT) {
@@ -371,6 +379,8 @@ static void controller_observe(struct controller *controller, struct client *cli
 		.target_bytes = advice->target_bytes,
 		.taken_bytes = advice->client->taken_bytes};
 
+	if (controller->daemon->ctl.n_watching)
+		ctl_event(&controller->daemon->ctl, client, report_observe_event(client, advice));
 	log_info("would flush pid=%d comm=%s level=%u reason=%s (%s) releasable_bytes=%" PRIu64, client->pid,
 		client->comm, advice->level, hkp_reason_name(advice->reason), why, advice->client->releasable_bytes);
 	controller->totals.n_observed++;
@@ -454,6 +464,8 @@ static void controller_log_level(
 	log_info("pressure of %s: %s -> %s (some=%" PRIu64 "us/%" PRIu64 "ms headroom=%s)", domain->path,
 		policy_level_name(before), policy_level_name(domain->policy.level),
 		policy_stall_usec(&domain->policy, false, enter->window_usec), enter->window_usec / 1000, headroom);
+	if (controller->daemon->ctl.n_watching)
+		ctl_event(&controller->daemon->ctl, NULL, report_level_event(domain, before));
 	if (domain->policy.host)
 		notify_status("pressure %s, %zu processes", policy_level_name(domain->policy.level),
 			controller->daemon->registry.n_ready);

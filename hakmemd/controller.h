@@ -16,6 +16,7 @@
 #include "hakmemd/client.h"
 #include "hakmemd/log.h"
 #include "hakmemd/loop.h"
+#include "hakmemd/metrics.h"
 
 struct daemon;
 
@@ -27,6 +28,7 @@ struct controller_totals {
 	uint64_t claimed_bytes;    /* as clients said */
 	uint64_t actual_bytes;     /* by the kernel's account */
 	uint64_t usec;
+	uint64_t n_in_bucket[METRICS_BUCKETS + 1]; /* of flush times, see metrics.h */
 };
 
 struct controller {

@@ -314,6 +314,7 @@ static int daemon_start(struct daemon *daemon)
 		(r = daemon_step(controller_init(&daemon->controller, daemon), "controller")) < 0 ||
 		(r = daemon_step(ctl_init(&daemon->ctl, daemon), "control")) < 0 ||
 		(r = server_init(&daemon->server, daemon, &given)) < 0 ||
+		(r = daemon_step(metrics_init(&daemon->metrics, daemon, given.metrics), "metrics")) < 0 ||
 		(r = daemon_step(daemon_watch_signals(daemon), "signals")) < 0 ||
 		(r = daemon_step(notify_init(&daemon->notify, daemon->loop), "watchdog")) < 0)
 		return r;
@@ -326,6 +327,7 @@ static void daemon_end(struct daemon *daemon)
 		notify_deinit(&daemon->notify);
 		for (size_t i = 0; i < ARRAY_SIZE(daemon->signals); i++)
 			loop_signal_free(daemon->signals[i]);
+		metrics_deinit(&daemon->metrics);
 		server_deinit(&daemon->server);
 		ctl_deinit(&daemon->ctl);
 		registry_deinit(&daemon->registry);
@@ -346,7 +348,7 @@ int daemon_main(const struct daemon_options *options)
 		return 1;
 	daemon->options = *options;
 	daemon->runtime_dir = options->runtime_dir;
-	daemon->lock_fd = daemon->board.read_fd = daemon->server.spare_fd = -1;
+	daemon->lock_fd = daemon->board.read_fd = daemon->server.spare_fd = daemon->metrics.listen_fd = -1;
 	daemon->server.client.fd = daemon->server.control.fd = -1;
 	TAILQ_INIT(&daemon->ctl.connections);
 	daemon->started_nsec = util_now_nsec();

@@ -16,6 +16,7 @@
 #include "hakmemd/controller.h"
 #include "hakmemd/ctl.h"
 #include "hakmemd/loop.h"
+#include "hakmemd/metrics.h"
 #include "hakmemd/notify.h"
 #include "hakmemd/record.h"
 #include "hakmemd/registry.h"
@@ -48,6 +49,7 @@ struct daemon {
 	struct controller controller;
 	struct ctl ctl;
 	struct server server;
+	struct metrics metrics;
 };
 
 /* Parse the command line.  Returns -1 to go on, or the exit code of what has been done already. */

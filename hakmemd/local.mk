@@ -28,6 +28,8 @@ hakmemd_libdaemon_la_SOURCES = \
 	hakmemd/log.h \
 	hakmemd/loop.c \
 	hakmemd/loop.h \
+	hakmemd/metrics.c \
+	hakmemd/metrics.h \
 	hakmemd/notify.c \
 	hakmemd/notify.h \
 	hakmemd/policy.c \

@@ -12,6 +12,7 @@
 #include <sys/un.h>
 
 #include "hakmemd/daemon.h"
+#include "hakmemd/report.h"
 #include "hakmemd/util.h"
 
 #define SERVER_BACKLOG         4096 /* after a restart everybody comes at once; the kernel caps it */
@@ -102,6 +103,8 @@ int server_accept(struct server *server, int listen_fd)
 static void server_forget(struct server *server, struct client *client)
 {
 	controller_gone(&server->daemon->controller, client);
+	if (client->state == CLIENT_READY && server->daemon->ctl.n_watching)
+		ctl_event(&server->daemon->ctl, client, report_client_event(client, "leave"));
 	registry_remove(&server->daemon->registry, client);
 	client_free(client);
 }
@@ -181,6 +184,8 @@ static const char *server_hello(struct server *server, struct client *client, st
 		return "does not read";
 	log_debug("registered pid %d (%s) of uid %u in %s", client->pid, client->comm, client->uid,
 		client->domain->path);
+	if (daemon->ctl.n_watching)
+		ctl_event(&daemon->ctl, client, report_client_event(client, "register"));
 	controller_wake(&daemon->controller);
 	return NULL;
 }

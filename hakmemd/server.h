@@ -39,10 +39,10 @@ struct server {
 int server_init(struct server *server, struct daemon *daemon, const struct notify_sockets *given);
 void server_deinit(struct server *server);
 
-/* Say BYE to every client: the daemon stops. */
 /* Tell a client who it is and which domain's slot of the board is its own; again, without the board, when it moved. */
 int server_welcome(struct server *server, struct client *client, bool with_board);
 
+/* Say BYE to every client: the daemon stops. */
 void server_say_bye(struct server *server, uint32_t reason, uint32_t stay_away_sec);
 
 /* Drop a client that broke the protocol, with a line that says how. */
