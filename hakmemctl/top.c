@@ -116,8 +116,8 @@ static void top_head(FILE *out, bool live, size_t width, const json_t *status)
 		top_line(out, live, width, "pressure: %s in %s", ctl_text(worst, "level"), ctl_text(worst, "path"));
 	else
 		top_line(out, live, width, "pressure: none in any cgroup");
-	top_line(out, live, width, "%s%7s %-15s %9s %9s %9s %6s %5s %9s %s%s", live ? "\033[7m" : "", "PID", "COMMAND", "RSS",
-		"USED", "FREE", "IDLE", "ASKED", "CAME BACK", "LAST", live ? "\033[0m" : "");
+	top_line(out, live, width, "%s%7s %-11s %9s %9s %9s %6s %4s %9s %s%s", live ? "\033[7m" : "", "PID", "COMMAND", "RSS",
+		"USED", "FREE", "IDLE", "ASKD", "CAME BACK", "LAST", live ? "\033[0m" : "");
 }
 
 static void top_process(FILE *out, bool live, size_t width, const json_t *process)
@@ -125,7 +125,7 @@ static void top_process(FILE *out, bool live, size_t width, const json_t *proces
 	const json_t *last = json_object_get(process, "last_flush");
 	char rss[32], used[32], releasable[32], idle[32], back[32];
 
-	top_line(out, live, width, "%7" PRIu64 " %-15.15s %9s %9s %9s %6.6s %5" PRIu64 " %9s %s", ctl_number(process, "pid"),
+	top_line(out, live, width, "%7" PRIu64 " %-11.11s %9s %9s %9s %6.6s %4" PRIu64 " %9s %s", ctl_number(process, "pid"),
 		ctl_text(process, "comm"), text_bytes(ctl_number(process, "rss_bytes"), rss, sizeof rss),
 		text_bytes(ctl_number(process, "used_bytes"), used, sizeof used),
 		text_bytes(ctl_number(process, "releasable_bytes"), releasable, sizeof releasable),

@@ -15,6 +15,7 @@
 
 #define CONTROLLER_SLOW_NSEC   (5 * NSEC_PER_SEC)    /* steps with nothing raised and prompt triggers */
 #define CONTROLLER_FAST_NSEC   (100 * NSEC_PER_MSEC) /* never faster */
+#define CONTROLLER_REFILL_NSEC (5 * NSEC_PER_MSEC)   /* a flush ended and others wait for their turn */
 #define CONTROLLER_WAKE_NSEC   NSEC_PER_MSEC         /* gathers events that come together */
 #define CONTROLLER_HELLO_NSEC  (5 * NSEC_PER_SEC)    /* a connection without HELLO is dropped */
 #define CONTROLLER_LOGGED_DOMAINS 128                /* changes of level beyond these go without a line */
@@ -76,12 +77,13 @@ static uint64_t controller_taken(const struct hkp_stats *stats)
 }
 
 /* What a client says it could give, but no more than the kernel says it holds. */
-static void controller_view(struct controller *controller, struct client *client, bool raised)
+static void controller_view(struct controller *controller, struct client *client, uint64_t now)
 {
 	const struct policy_config *config = &controller->daemon->config.policy;
 	struct policy_client *view = &client->policy;
 	struct proc_memory memory;
 	struct hkp_stats stats;
+	bool wants_cpu;
 
 	view->omit = client->state != CLIENT_READY;
 	view->has_cpu = false;
@@ -95,14 +97,15 @@ static void controller_view(struct controller *controller, struct client *client
 	view->changes = stats.superslabs_made + stats.mid_bytes + stats.large_bytes;
 	view->releasable_bytes = stats.releasable_bytes;
 	view->taken_bytes = controller_taken(&stats);
-	if (!policy_wants_cpu(config, view) && !policy_wants_held(view) &&
-		!(raised && view->releasable_bytes >= config->floor_bytes))
+	wants_cpu = policy_wants_cpu(config, view, now);
+	if (!wants_cpu && !policy_wants_held(view) &&
+		!(policy_pressed(view) && view->releasable_bytes >= config->floor_bytes))
 		return;
 	if (proc_memory(client->pid, &memory) >= 0) {
 		view->releasable_bytes = util_min(view->releasable_bytes, memory.private_bytes);
 		view->held_bytes = memory.private_bytes;
 	}
-	view->has_cpu = proc_cpu_nsec(client->pid, &view->cpu_nsec) >= 0;
+	view->has_cpu = wants_cpu && proc_cpu_nsec(client->pid, &view->cpu_nsec) >= 0;
 }
 
 static bool controller_gather(struct controller *controller, uint64_t now)
@@ -119,7 +122,7 @@ static bool controller_gather(struct controller *controller, uint64_t now)
 			(!domain->policy.host && domain->policy.headroom >= 0);
 	}
 	for (size_t i = 0; i < registry->n_clients; i++)
-		controller_view(controller, registry->clients[i], raised);
+		controller_view(controller, registry->clients[i], now);
 	return raised;
 }
 
@@ -275,8 +278,11 @@ static void controller_finish(
 	if (client->current.ticket && report->error != -ESRCH)
 		controller_send(controller, client);
 	controller_set_deadline(controller, now);
-	if (controller->n_waiting)
-		controller_wake(controller);
+	if (controller->n_waiting) { /* some more of those under way may end meanwhile */
+		controller->n_waiting = 0;
+		controller->ticking = true;
+		loop_timer_set(controller->tick, CONTROLLER_REFILL_NSEC);
+	}
 	ctl_flush_done(&controller->daemon->ctl, ticket, client, report);
 }
 
@@ -320,6 +326,7 @@ bool controller_result(struct controller *controller, struct client *client, con
 	if (report.before.private_bytes > report.after.private_bytes)
 		report.actual_bytes = report.before.private_bytes - report.after.private_bytes;
 	report.usec = util_min(result->usec, (util_now_nsec() - flush->sent_nsec) / NSEC_PER_USEC);
+	report.first_usec = util_min(result->first_usec, report.usec);
 	report.threads_swept = result->threads_swept;
 	report.threads_pending = result->threads_pending;
 	controller_finish(controller, client, &report);

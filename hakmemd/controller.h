@@ -53,6 +53,7 @@ struct controller_report {
 	uint64_t claimed_bytes;   /* never more than it had */
 	uint64_t actual_bytes;
 	uint64_t usec;
+	uint64_t first_usec;      /* until the first bytes were given back; 0 = none were */
 	uint32_t threads_swept;
 	uint32_t threads_pending;
 	struct proc_memory before;

@@ -164,6 +164,7 @@ struct policy_client {
 	uint64_t idle_since_nsec; /* start of the quiet spell */
 	uint64_t idle_cpu_nsec;   /* CPU time then */
 	bool idle_has_cpu;
+	uint64_t look_cpu_nsec;   /* CPU time is looked at no sooner */
 	bool idle;                /* quiet for idle_nsec */
 	bool idle_flushed;        /* in this episode */
 	uint64_t next_flush_nsec[POLICY_N_LEVELS];
@@ -218,8 +219,12 @@ struct policy_scene {
 void policy_domain_init(struct policy_domain *domain, bool host);
 void policy_client_init(struct policy_client *client, const struct policy_config *config);
 
-/* True where a step needs cpu_nsec of this client: it is the dearest figure to get, so only then. */
-bool policy_wants_cpu(const struct policy_config *config, const struct policy_client *client);
+/* True where a step at `now_nsec` needs cpu_nsec of this client, whose other views are filled in: it is the dearest
+ * figure to get, so only while its heap is quiet, at the beginning of a spell and four times in it. */
+bool policy_wants_cpu(const struct policy_config *config, const struct policy_client *client, uint64_t now_nsec);
+
+/* True where pressure around the client makes its figures matter. */
+bool policy_pressed(const struct policy_client *client);
 
 /* True where a step needs held_bytes: a flush of this client is still to be judged. */
 bool policy_wants_held(const struct policy_client *client);

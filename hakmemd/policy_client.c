@@ -134,6 +134,7 @@ static void policy_restart_idle(struct policy_client *client, uint64_t now)
 	client->idle_since_nsec = now;
 	client->idle_cpu_nsec = client->cpu_nsec;
 	client->idle_has_cpu = client->has_cpu;
+	client->look_cpu_nsec = 0;
 	client->idle = client->idle_flushed = false;
 }
 
@@ -153,6 +154,8 @@ static void policy_update_idle(const struct policy_config *config, struct policy
 		policy_restart_idle(client, now);
 	} else if (client->has_cpu && !client->idle_flushed && client->cpu_nsec > client->idle_cpu_nsec + allowed)
 		policy_restart_idle(client, now);
+	if (client->has_cpu)
+		client->look_cpu_nsec = now + config->idle_nsec / 4;
 	client->rebase = false;
 	client->known = true;
 	client->last_activity_nsec = client->activity_nsec;
@@ -168,8 +171,18 @@ void policy_client_update(const struct policy_config *config, struct policy_clie
 	policy_update_idle(config, client, now_nsec);
 }
 
-bool policy_wants_cpu(const struct policy_config *config, const struct policy_client *client)
+bool policy_pressed(const struct policy_client *client)
 {
+	for (const struct policy_domain *domain = client->domain; domain; domain = domain->parent)
+		if (domain->level != HKP_CALM || domain->triggered)
+			return true;
+	return false;
+}
+
+bool policy_wants_cpu(const struct policy_config *config, const struct policy_client *client, uint64_t now)
+{
+	if (!client->known || (policy_program_moved(client) && !client->rebase) || now < client->look_cpu_nsec)
+		return false;
 	return config->idle_nsec && !client->omit && !client->excluded && !client->idle_flushed &&
 		client->releasable_bytes > util_min(config->idle_floor_bytes, config->floor_bytes);
 }

@@ -239,6 +239,7 @@ json_t *report_flush(const struct client *client, const struct controller_report
 	report_number(object, "released_bytes", report->claimed_bytes);
 	report_number(object, "returned_bytes", report->actual_bytes);
 	report_number(object, "usec", report->usec);
+	report_number(object, "first_usec", report->first_usec);
 	report_number(object, "threads_swept", report->threads_swept);
 	report_number(object, "threads_pending", report->threads_pending);
 	report_number(object, "rss_before_bytes", report->before.rss_bytes);

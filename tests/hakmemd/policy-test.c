@@ -37,7 +37,7 @@ static void world_step(struct world *world)
 		domains[i] = &world->domains[i];
 	for (size_t i = 0; i < N_CLIENTS; i++) {
 		clients[i] = &world->clients[i];
-		clients[i]->has_cpu = policy_wants_cpu(&world->config, clients[i]);
+		clients[i]->has_cpu = policy_wants_cpu(&world->config, clients[i], world->now_nsec);
 		clients[i]->cpu_nsec = world->cpu_nsec;
 	}
 	world->scene = (struct policy_scene){.domains = domains,
