@@ -10,7 +10,7 @@
 #define POLICY_RANK_LOW      1e36 /* protected ones last, idle or not */
 #define POLICY_BUDGET_MIN    (UINT64_C(1) << 20)
 #define POLICY_BUDGET_MAX    (UINT64_C(1) << 46)
-#define POLICY_HEADROOM_PACE 4 /* rounds that headroom asks for follow so much faster: it does not lag as PSI does */
+#define POLICY_HEADROOM_PACE 10 /* rounds that headroom asks for follow so much faster: it does not lag as PSI does */
 
 /* ---- rounds ---- */
 
@@ -20,7 +20,7 @@ static int policy_depth(const struct policy_domain *domain)
 	case HKP_LOW:
 		return 0;
 	case HKP_MEDIUM:
-		return domain->n_rounds ? 2 : 1;
+		return domain->n_rounds || domain->by_headroom ? 2 : 1;
 	case HKP_CRITICAL:
 		return domain->n_rounds ? 3 : 2;
 	case HKP_CALM:
@@ -132,6 +132,15 @@ static enum policy_verdict policy_judge_idle(
 	return policy_held_off(client, now, 2) ? POLICY_HELD_OFF : POLICY_ASKED;
 }
 
+/* So that its domains are looked at in time. */
+static void policy_mark_able(const struct policy_config *config, uint64_t now, const struct policy_client *client)
+{
+	if (client->releasable_bytes < config->floor_bytes || policy_held_off(client, now, 2))
+		return;
+	for (struct policy_domain *domain = client->domain; domain; domain = domain->parent)
+		domain->able = true;
+}
+
 /* Pressure first; where that does not ask the client, idleness may. */
 static bool policy_advise(const struct policy_config *config, uint64_t now, struct policy_client *client,
 	struct policy_advice *ret_advice)
@@ -224,6 +233,7 @@ size_t policy_step(const struct policy_config *config, uint64_t now_nsec, struct
 
 		scene->look_nsec = util_min(scene->look_nsec, policy_level_look(config, domain, now_nsec));
 		policy_level_update(config, domain, now_nsec);
+		domain->able = false;
 		if (!scene->paused)
 			policy_update_round(config, domain, now_nsec);
 	}
@@ -237,8 +247,10 @@ size_t policy_step(const struct policy_config *config, uint64_t now_nsec, struct
 		n_busy += client->busy_level >= 0;
 		if (client->excluded || scene->paused)
 			client->verdict = client->excluded ? POLICY_EXCLUDED : POLICY_PAUSED;
-		else if (n_advice < max_advice && policy_advise(config, now_nsec, client, &advice[n_advice]))
-			n_advice++;
+		else {
+			policy_mark_able(config, now_nsec, client);
+			n_advice += n_advice < max_advice && policy_advise(config, now_nsec, client, &advice[n_advice]);
+		}
 	}
 	return policy_choose(config, scene, n_busy, advice, n_advice);
 }

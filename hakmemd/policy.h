@@ -16,13 +16,15 @@
  *             cgroup at its limit shows as host stall while memory is plentiful.
  *   blinded   Any reader of the host's pressure file can keep its counter from advancing.  Direct reclaim by the
  *             hundred per second beside a flat counter means that, and then reclaim counts as stall.
- *   depth     low: flush level 0.  medium: 1, and 2 from the second round on.  critical: 2, then 3.
+ *   depth     low: flush level 0.  medium: 1, and 2 from the second round on, or at once where headroom, which does
+ *             not lag as stall time does, says so.  critical: 2, then 3.
  *   who       Clients inside the domain only, not excluded, with at least floor to give; idle ones first, then by
  *             what they gave per microsecond, what they hold and how true their word was; those whose cgroup
  *             is within its memory.low last.
  *   budget    A round asks for so many bytes and no more: as many as headroom lacks, and at least an amount that
  *             doubles from round to round while pressure persists and halves when what came back was taken
  *             again.  At depth 3 there is no budget.
+ *   look      Headroom is looked at again before it can reach medium, as long as somebody has something to give.
  *   at once   No more than n_at_once flushes are under way; who has to wait is asked when one has ended.
  *   back-off  A client that gave (next to) nothing is left alone twice as long each time, for that depth and
  *             those below; a deeper flush is not held off.  Twice as much to give, and 8 MiB, ends it.  A
@@ -115,6 +117,7 @@ struct policy_domain {
 	uint64_t next_round_nsec;
 	unsigned n_rounds;            /* at this level */
 	int round_level;              /* flush level of the round under way; -1 = none */
+	bool able;                    /* somebody in it could give something in the latest step */
 	bool by_headroom;             /* headroom, which does not lag, holds the level by itself */
 	uint64_t budget_bytes;        /* of the round under way; 0 = there was none yet */
 	uint64_t left_bytes;          /* of it, not yet asked for */

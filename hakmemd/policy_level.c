@@ -14,6 +14,7 @@
 #define POLICY_BLIND_SAMPLES  3                     /* ... so many times in a row: the counter is held back */
 #define POLICY_BLIND_NSEC     (60 * NSEC_PER_SEC)   /* and is not believed for so long */
 #define POLICY_LOOK_MIN_NSEC  (100 * NSEC_PER_MSEC) /* no faster, however fast headroom falls */
+#define POLICY_LOOK_FILL      0.25                  /* bytes per ns: what one or two tasks can fault in */
 #define POLICY_LOOK_HEADROOM  0.5                   /* above this share free nothing is looked at faster */
 
 void policy_domain_init(struct policy_domain *domain, bool host)
@@ -160,20 +161,21 @@ static void policy_set_level(struct policy_domain *domain, enum hkp_pressure lev
 
 uint64_t policy_level_look(const struct policy_config *config, struct policy_domain *domain, uint64_t now_nsec)
 {
-	double fall = domain->last_headroom - domain->headroom, ahead;
-	uint64_t span = now_nsec - domain->last_headroom_nsec, look = UINT64_MAX;
+	double fall = domain->last_headroom - domain->headroom, spare = domain->headroom - config->headroom_medium;
+	double span = (double)(now_nsec - domain->last_headroom_nsec), ahead = (double)UINT64_MAX;
 
-	/* Half way to the entry value at the present speed. */
-	if (domain->headroom >= 0 && domain->headroom < POLICY_LOOK_HEADROOM && domain->last_headroom_nsec &&
-		fall > 0) {
-		ahead = (domain->headroom - config->headroom_medium) / fall * (double)span / 2;
-		look = ahead < (double)POLICY_LOOK_MIN_NSEC ? POLICY_LOOK_MIN_NSEC
-			: ahead < (double)NSEC_PER_SEC * 3600 ? (uint64_t)ahead
-							      : UINT64_MAX;
+	/* Half way to the entry value, at the present speed or at one that is always possible, whichever is sooner. */
+	if (domain->headroom >= 0 && domain->headroom < POLICY_LOOK_HEADROOM && domain->able) {
+		if (domain->last_headroom_nsec && fall > 0)
+			ahead = spare / fall * span / 2;
+		if (!domain->host && domain->limit_bytes && spare * (double)domain->limit_bytes / POLICY_LOOK_FILL / 2 < ahead)
+			ahead = spare * (double)domain->limit_bytes / POLICY_LOOK_FILL / 2;
 	}
 	domain->last_headroom = domain->headroom;
 	domain->last_headroom_nsec = domain->headroom >= 0 ? now_nsec : 0;
-	return look;
+	if (ahead >= 3600 * (double)NSEC_PER_SEC)
+		return UINT64_MAX;
+	return ahead < (double)POLICY_LOOK_MIN_NSEC ? POLICY_LOOK_MIN_NSEC : (uint64_t)ahead;
 }
 
 void policy_level_update(const struct policy_config *config, struct policy_domain *domain, uint64_t now)

@@ -626,10 +626,28 @@ static void test_headroom_paces_rounds(void **state)
 
 	world->domains[A].headroom = 0.09;
 	world_seconds(world, 1);
-	assert_int_equal(world_advice(world, A1)->level, 1);
-	world_answer(world, 8 * MIB);
+	assert_int_equal(world_advice(world, A1)->level, 2); /* and go deep at once */
+	world->now_nsec += 250 * NSEC_PER_MSEC;
+	world_step(world);
+	assert_int_equal(world->domains[A].budget_bytes, 2048 * MIB);
+}
+
+/* However still it stands: 20 MiB above medium can be gone in 80 ms.  But only while somebody could help. */
+static void test_looks_often_near_the_limit(void **state)
+{
+	struct world *world = *state;
+
+	world->domains[A].headroom = 0.2;
+	world->domains[A].limit_bytes = 1000 * MIB;
+	world_seconds(world, 2);
+	assert_in_range(world->scene.look_nsec, 200 * NSEC_PER_MSEC, 220 * NSEC_PER_MSEC);
+	world->domains[A].limit_bytes = 100000 * MIB;
 	world_seconds(world, 1);
-	assert_int_equal(world_advice(world, A1)->level, 2);
+	assert_true(world->scene.look_nsec > 10 * NSEC_PER_SEC);
+	world->domains[A].limit_bytes = 1000 * MIB;
+	world->clients[A1].releasable_bytes = world->clients[A2].releasable_bytes = 1;
+	world_seconds(world, 2);
+	assert_true(world->scene.look_nsec == UINT64_MAX);
 }
 
 static void test_looks_sooner_as_headroom_falls(void **state)
@@ -920,7 +938,7 @@ int main(void)
 		TEST(test_idle_needs_quiet_heap), TEST(test_idle_needs_quiet_cpu), TEST(test_idle_floor),
 		TEST(test_budget_doubles), TEST(test_budget_begins_anew), TEST(test_budget_covers_shortage),
 		TEST(test_everything_has_no_budget), TEST(test_headroom_paces_rounds),
-		TEST(test_looks_sooner_as_headroom_falls), TEST(test_regret_backs_off),
+		TEST(test_looks_sooner_as_headroom_falls), TEST(test_looks_often_near_the_limit), TEST(test_regret_backs_off),
 		TEST(test_little_regret_doubles), TEST(test_regret_by_the_kernel), TEST(test_regret_later_is_none),
 		TEST(test_regret_halves_the_budget), TEST(test_at_once), TEST(test_protected_last),
 		TEST(test_trust_counts), TEST(test_target_met_is_not_held_off), TEST(test_excluded),
