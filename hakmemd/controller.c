@@ -533,6 +533,7 @@ static void controller_step(void *data)
 	bool raised;
 
 	controller->totals.n_steps++;
+	controller->stepped_nsec = now;
 	controller_drop_silent(controller, now);
 	registry_check_some(registry);
 	raised = controller_gather(controller, now);
@@ -559,10 +560,14 @@ static void controller_step(void *data)
 		loop_timer_set(controller->tick, interval);
 }
 
+/* Not sooner after the latest step than steps may follow one another: a process that registers again and again would
+ * otherwise have us look at all others each time. */
 void controller_wake(struct controller *controller)
 {
+	uint64_t now = util_now_nsec(), due = controller->stepped_nsec + CONTROLLER_FAST_NSEC;
+
 	controller->ticking = true;
-	loop_timer_set(controller->tick, CONTROLLER_WAKE_NSEC);
+	loop_timer_set(controller->tick, due > now + CONTROLLER_WAKE_NSEC ? due - now : CONTROLLER_WAKE_NSEC);
 }
 
 int controller_init(struct controller *controller, struct daemon *daemon)

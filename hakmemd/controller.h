@@ -37,6 +37,7 @@ struct controller {
 	struct loop_timer *deadline;
 	bool ticking;
 	bool paused;
+	uint64_t stepped_nsec;        /* the latest step */
 	bool board_raised;
 	bool blinded;                 /* said so in the log */
 	size_t n_waiting;             /* clients for which another flush has to end first */
