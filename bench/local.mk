@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 # Allocators side by side.  Built by `make bench` only: no test depends on a figure.
-EXTRA_PROGRAMS = bench/hakmem-bench bench/worker
+EXTRA_PROGRAMS = bench/hakmem-bench bench/worker bench/swarm bench/freed
 CLEANFILES += $(EXTRA_PROGRAMS)
-EXTRA_DIST += bench/README.md
+EXTRA_DIST += bench/README.md bench/control bench/two-services bench/parade bench/redis.py
 
 bench_hakmem_bench_SOURCES = \
 	bench/bench.h \
@@ -25,6 +25,10 @@ bench_worker_SOURCES = \
 bench_worker_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
 bench_worker_CFLAGS = -std=gnu11 -O2 $(HK_WARN) -fno-builtin -pthread
 
+bench_swarm_SOURCES = bench/swarm.c
+bench_swarm_LDADD = protocol/libprotocol.la
+bench_freed_SOURCES = bench/freed.c
+
 .PHONY: bench
-bench: all bench/hakmem-bench bench/worker
+bench: all $(EXTRA_PROGRAMS)
 	@echo "Now run bench/hakmem-bench; bench/hakmem-bench --help says how."

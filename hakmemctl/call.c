@@ -173,6 +173,64 @@ static int call_understand(const char *text, json_t **ret_answer)
 	return r;
 }
 
+/* Objects ended by NUL out of a stream, one at a time; what follows an object stays for the next call. */
+struct call_stream {
+	int fd;
+	char *text;
+	size_t length, size;
+};
+
+static int call_next(struct call_stream *stream, char **ret_text)
+{
+	char *end, *grown;
+	ssize_t n;
+
+	while (!(end = stream->length ? memchr(stream->text, '\0', stream->length) : NULL)) {
+		if (stream->length == stream->size) {
+			grown = stream->size < CALL_ANSWER_MAX ? realloc(stream->text, stream->size * 2 + 4096) : NULL;
+			if (!grown)
+				return CTL_ERROR;
+			stream->text = grown;
+			stream->size = stream->size * 2 + 4096;
+		}
+		n = recv(stream->fd, stream->text + stream->length, stream->size - stream->length, 0);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return call_lost();
+		stream->length += (size_t)n;
+	}
+	*ret_text = strdup(stream->text);
+	stream->length -= (size_t)(end + 1 - stream->text);
+	memmove(stream->text, end + 1, stream->length);
+	return *ret_text ? CTL_OK : CTL_ERROR;
+}
+
+int ctl_stream(const struct ctl_options *options, const char *method, ctl_each *fn)
+{
+	uint64_t due_nsec = util_now_nsec() + (uint64_t)(options->timeout_sec * 1e9);
+	struct call_stream stream = {.fd = -1};
+	char request[128], *text;
+	json_t *answer;
+	int r;
+
+	snprintf(request, sizeof request, "{\"method\":\"%s\"}", method);
+	r = call_connect(options, &stream.fd);
+	if (r == CTL_OK)
+		r = call_send(stream.fd, request, due_nsec);
+	while (r == CTL_OK && (r = call_next(&stream, &text)) == CTL_OK) {
+		r = call_understand(text, &answer);
+		free(text);
+		if (r == CTL_OK) {
+			fn(answer);
+			json_decref(answer);
+		}
+	}
+	util_close(&stream.fd);
+	free(stream.text);
+	return r;
+}
+
 int ctl_call(const struct ctl_options *options, const char *method, json_t *parameters, json_t **ret_answer)
 {
 	json_t *request = json_pack("{s:s, s:o}", "method", method, "parameters",

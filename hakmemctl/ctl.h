@@ -31,18 +31,32 @@ struct ctl_options {
 	int pid;
 	int level;             /* -1 = not given */
 	uint64_t target_bytes; /* 0 = not given */
+	bool all;
+	const char *cgroup;    /* NULL = not given; so are the others */
+	const char *unit;
+	bool dry_run;
+	bool force;
+	bool once;
+	double interval_sec;
+	const char *sort;
+	const char *word;
 };
 
 /* Carries a verb out; returns an exit code. */
 typedef int ctl_verb(const struct ctl_options *options);
 
-ctl_verb verb_status, verb_list, verb_stats, verb_flush, verb_pause, verb_resume, verb_reload;
+ctl_verb verb_status, verb_list, verb_stats, verb_top, verb_pressure, verb_explain, verb_maps, verb_watch, verb_flush,
+	verb_pause, verb_resume, verb_reload, verb_metrics, verb_completions;
 
 /*
  * Call `method` of the daemon; takes the reference to `parameters` (NULL = none).  Returns CTL_OK with the answer's
  * parameters in *ret_answer, which the caller owns, or another exit code after it has said what is wrong.
  */
 int ctl_call(const struct ctl_options *options, const char *method, json_t *parameters, json_t **ret_answer);
+
+/* The same for a method that answers by one object after another: `fn` gets each, until the daemon ends it. */
+typedef void ctl_each(const json_t *parameters);
+int ctl_stream(const struct ctl_options *options, const char *method, ctl_each *fn);
 
 /* Print a line for people on stderr: "hakmemctl: ...". */
 void ctl_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));

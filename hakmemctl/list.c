@@ -10,8 +10,8 @@
 static void list_print(const json_t *answer)
 {
 	struct ctl_table table = {
-		.heads = {"PID", "UID", "<COMMAND", "RSS", "USED", "RELEASABLE", "IDLE", "<LAST FLUSH", "<CGROUP"},
-		.n_columns = 9};
+		.heads = {"PID", "UID", "<COMMAND", "RSS", "USED", "RELEASABLE", "IDLE", "<LAST FLUSH", "<ASK", "<CGROUP"},
+		.n_columns = 10};
 	const json_t *process, *last;
 	size_t i;
 
@@ -25,6 +25,7 @@ static void list_print(const json_t *answer)
 		ctl_table_bytes(&table, ctl_number(process, "releasable_bytes"));
 		ctl_table_seconds(&table, ctl_real(process, "idle_seconds"));
 		ctl_table_cell(&table, "%s", json_is_object(last) ? ctl_text(last, "reason") : "-");
+		ctl_table_cell(&table, "%s", json_is_true(json_object_get(process, "excluded")) ? "never" : "yes");
 		ctl_table_cell(&table, "%s", ctl_text(process, "cgroup"));
 	}
 	if (table.n_cells)

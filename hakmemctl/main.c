@@ -2,7 +2,7 @@
 /*
  * hakmemctl: shows what hakmemd knows, and steers it.
  *
- * Verbs and options are tables: usage, help and the nearest valid name for a wrong one come from them.
+ * Verbs and options are tables (verbs.c): usage, help and the nearest valid name for a wrong one come from them.
  * Options may stand before or after the verb.
  */
 #include <config.h>
@@ -12,58 +12,26 @@
 #include <string.h>
 
 #include "hakmemctl/ctl.h"
+#include "hakmemctl/verbs.h"
 #include "hakmemd/text.h"
 #include "hakmemd/util.h"
 #include "protocol/wire.h"
 
-enum main_pid { PID_NONE, PID_MAY, PID_MUST };
-
-static const struct main_verb {
-	const char *name;
-	ctl_verb *run;
-	enum main_pid pid;
-	const char *help;
-} main_verbs[] = {
-	{"status", verb_status, PID_NONE, "the daemon, pressure, and what it has done"},
-	{"list", verb_list, PID_NONE, "registered processes"},
-	{"stats", verb_stats, PID_MAY, "what processes hold and could give back"},
-	{"flush", verb_flush, PID_MUST, "have a process give memory back now"},
-	{"pause", verb_pause, PID_NONE, "no flush but on request, until resume"},
-	{"resume", verb_resume, PID_NONE, "end a pause"},
-	{"reload", verb_reload, PID_NONE, "have the daemon read its configuration anew"},
-};
-
-enum main_option { OPTION_JSON, OPTION_DIR, OPTION_TIMEOUT, OPTION_LEVEL, OPTION_TARGET, OPTION_HELP, OPTION_VERSION };
-
-static const struct main_option_row {
-	const char *name;
-	const char *argument; /* NULL = takes none */
-	const char *verb;     /* NULL = goes with every verb */
-	const char *help;
-} main_options[] = {
-	[OPTION_JSON] = {"json", NULL, NULL, "JSON, for programs"},
-	[OPTION_DIR] = {"runtime-dir", "DIR", NULL,
-		"the daemon's sockets ($HAKMEM_RUNTIME_DIR, else " HKP_RUNTIME_DIR ")"},
-	[OPTION_TIMEOUT] = {"timeout", "SEC", NULL, "wait this long for an answer (10)"},
-	[OPTION_LEVEL] = {"level", "N", "flush", "0 cold, 1 caches, 2 pages (default), 3 everything"},
-	[OPTION_TARGET] = {"target", "SIZE", "flush", "stop once so much came back, e.g. 64M"},
-	[OPTION_HELP] = {"help", NULL, NULL, "print this; with a verb, help on it"},
-	[OPTION_VERSION] = {"version", NULL, NULL, "print the version"},
-};
-
-static const char *main_pid_usage(enum main_pid pid)
+static const char *main_words_usage(enum ctl_words words)
 {
-	return pid == PID_MUST ? " PID" : pid == PID_MAY ? " [PID]" : "";
+	static const char *const usage[] = {"", " [PID]", " PID", " bash|zsh", " PID | --all | --cgroup PATH | --unit NAME"};
+
+	return usage[words];
 }
 
 static void main_print_options(const char *verb)
 {
 	char option[64];
 
-	for (size_t i = 0; i < ARRAY_SIZE(main_options); i++) {
-		const struct main_option_row *row = &main_options[i];
+	for (size_t i = 0; i < CTL_N_OPTIONS; i++) {
+		const struct ctl_option_row *row = &ctl_option_rows[i];
 
-		if (row->verb && (!verb || strcmp(row->verb, verb) != 0))
+		if (row->verbs && (!verb || !ctl_option_goes(row, verb)))
 			continue;
 		snprintf(option, sizeof option, "--%s%s%s", row->name, row->argument ? " " : "",
 			row->argument ? row->argument : "");
@@ -71,20 +39,22 @@ static void main_print_options(const char *verb)
 	}
 }
 
-static void main_help(const struct main_verb *verb)
+static void main_help(const struct ctl_verb_row *verb)
 {
 	char name[64];
 
 	if (verb) {
-		printf("Usage: hakmemctl %s%s [OPTION]...\n%s\n\nOptions:\n", verb->name, main_pid_usage(verb->pid),
+		printf("Usage: hakmemctl %s%s [OPTION]...\n%s\n\nOptions:\n", verb->name, main_words_usage(verb->words),
 			verb->help);
 		main_print_options(verb->name);
 		return;
 	}
 	printf("Usage: hakmemctl VERB [OPTION]...\nShow and steer hakmemd.\n\nVerbs:\n");
-	for (size_t i = 0; i < ARRAY_SIZE(main_verbs); i++) {
-		snprintf(name, sizeof name, "%s%s", main_verbs[i].name, main_pid_usage(main_verbs[i].pid));
-		printf("  %-20s %s\n", name, main_verbs[i].help);
+	for (size_t i = 0; i < CTL_N_VERBS; i++) {
+		if (!ctl_verbs[i].help)
+			continue;
+		snprintf(name, sizeof name, "%s%s", ctl_verbs[i].name, main_words_usage(ctl_verbs[i].words));
+		printf("  %-20s %s\n", name, ctl_verbs[i].help);
 	}
 	printf("\nOptions:\n");
 	main_print_options(NULL);
@@ -93,10 +63,10 @@ static void main_help(const struct main_verb *verb)
 
 static int main_unknown_verb(const char *wrong)
 {
-	const char *names[ARRAY_SIZE(main_verbs)], *nearest;
+	const char *names[CTL_N_VERBS], *nearest;
 
-	for (size_t i = 0; i < ARRAY_SIZE(main_verbs); i++)
-		names[i] = main_verbs[i].name;
+	for (size_t i = 0; i < CTL_N_VERBS; i++)
+		names[i] = ctl_verbs[i].name;
 	nearest = text_nearest(wrong, names, ARRAY_SIZE(names));
 	if (nearest)
 		ctl_complain("unknown verb \"%s\", did you mean \"%s\"?", wrong, nearest);
@@ -107,10 +77,10 @@ static int main_unknown_verb(const char *wrong)
 
 static int main_unknown_option(const char *wrong)
 {
-	const char *names[ARRAY_SIZE(main_options)], *nearest;
+	const char *names[CTL_N_OPTIONS], *nearest;
 
-	for (size_t i = 0; i < ARRAY_SIZE(main_options); i++)
-		names[i] = main_options[i].name;
+	for (size_t i = 0; i < CTL_N_OPTIONS; i++)
+		names[i] = ctl_option_rows[i].name;
 	nearest = text_nearest(wrong + strspn(wrong, "-"), names, ARRAY_SIZE(names));
 	if (nearest)
 		ctl_complain("unknown option %s, did you mean --%s?", wrong, nearest);
@@ -119,25 +89,25 @@ static int main_unknown_option(const char *wrong)
 	return CTL_USAGE;
 }
 
-static const struct main_verb *main_find_verb(const char *name)
+static const struct ctl_verb_row *main_find_verb(const char *name)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(main_verbs); i++)
-		if (!strcmp(name, main_verbs[i].name))
-			return &main_verbs[i];
+	for (size_t i = 0; i < CTL_N_VERBS; i++)
+		if (!strcmp(name, ctl_verbs[i].name))
+			return &ctl_verbs[i];
 	return NULL;
 }
 
 /* Everything on the command line but the options' values. */
 struct main_line {
 	struct ctl_options options;
-	const struct main_verb *verb;
+	const struct ctl_verb_row *verb;
 	bool help;
 	bool version;
-	const char *only_for; /* an option given that goes with this verb alone */
-	const char *only_name;
+	const struct ctl_option_row *given[CTL_N_OPTIONS];
+	size_t n_given;
 };
 
-static int main_set_option(struct main_line *line, enum main_option option, const char *value)
+static int main_set_option(struct main_line *line, enum ctl_option option, const char *value)
 {
 	struct ctl_options *options = &line->options;
 	uint64_t number;
@@ -174,6 +144,34 @@ static int main_set_option(struct main_line *line, enum main_option option, cons
 			return CTL_OK;
 		ctl_complain("--target %s: a size is needed, like 512K, 64M or 1G", value);
 		return CTL_USAGE;
+	case OPTION_ALL:
+		options->all = true;
+		return CTL_OK;
+	case OPTION_CGROUP:
+		options->cgroup = value;
+		return CTL_OK;
+	case OPTION_UNIT:
+		options->unit = value;
+		return CTL_OK;
+	case OPTION_DRY_RUN:
+		options->dry_run = true;
+		return CTL_OK;
+	case OPTION_FORCE:
+		options->force = true;
+		return CTL_OK;
+	case OPTION_ONCE:
+		options->once = true;
+		return CTL_OK;
+	case OPTION_SORT:
+		options->sort = value;
+		return CTL_OK;
+	case OPTION_INTERVAL:
+		options->interval_sec = strtod(value, &end);
+		if (end != value && !*end && options->interval_sec >= 0.1 && options->interval_sec < 1e6)
+			return CTL_OK;
+		ctl_complain("--interval %s: a number of seconds from 0.1 on is needed", value);
+		return CTL_USAGE;
+	case CTL_N_OPTIONS:
 	default:
 		return CTL_USAGE;
 	}
@@ -185,8 +183,8 @@ static int main_take_option(struct main_line *line, int argc, char **argv, int *
 	const char *word = argv[*at], *name = word + 2, *equals = strchr(name, '='), *value = NULL;
 	size_t length = equals ? (size_t)(equals - name) : strlen(name);
 
-	for (size_t i = 0; !strncmp(word, "--", 2) && i < ARRAY_SIZE(main_options); i++) {
-		const struct main_option_row *row = &main_options[i];
+	for (size_t i = 0; !strncmp(word, "--", 2) && i < CTL_N_OPTIONS; i++) {
+		const struct ctl_option_row *row = &ctl_option_rows[i];
 
 		if (strlen(row->name) != length || strncmp(row->name, name, length) != 0)
 			continue;
@@ -200,11 +198,9 @@ static int main_take_option(struct main_line *line, int argc, char **argv, int *
 			ctl_complain("--%s needs a value: --%s %s", row->name, row->name, row->argument);
 			return CTL_USAGE;
 		}
-		if (row->verb) {
-			line->only_for = row->verb;
-			line->only_name = row->name;
-		}
-		return main_set_option(line, (enum main_option)i, value);
+		if (line->n_given < CTL_N_OPTIONS)
+			line->given[line->n_given++] = row;
+		return main_set_option(line, (enum ctl_option)i, value);
 	}
 	return main_unknown_option(word);
 }
@@ -217,9 +213,13 @@ static int main_take_word(struct main_line *line, const char *word)
 		line->verb = main_find_verb(word);
 		return line->verb ? CTL_OK : main_unknown_verb(word);
 	}
-	if (line->verb->pid == PID_NONE || line->options.has_pid) {
+	if (line->verb->words == CTL_WORDS_NONE || line->options.has_pid || line->options.word) {
 		ctl_complain("%s: \"%s\" is one word too many", line->verb->name, word);
 		return CTL_USAGE;
+	}
+	if (line->verb->words == CTL_WORDS_SHELL) {
+		line->options.word = word;
+		return CTL_OK;
 	}
 	if (text_to_u64(word, 1, INT32_MAX, &pid) < 0) {
 		ctl_complain("%s: \"%s\" is not a process number", line->verb->name, word);
@@ -230,21 +230,41 @@ static int main_take_word(struct main_line *line, const char *word)
 	return CTL_OK;
 }
 
+/* Whom to flush: exactly one way of saying it. */
+static int main_check_some(const struct main_line *line)
+{
+	const struct ctl_options *options = &line->options;
+	int n = options->has_pid + options->all + (options->cgroup != NULL) + (options->unit != NULL);
+
+	if (n == 1)
+		return CTL_OK;
+	if (n)
+		ctl_complain("%s: one of PID, --all, --cgroup and --unit", line->verb->name);
+	else
+		ctl_complain("%s: which process? hakmemctl %s PID (hakmemctl list shows them), or --all, --cgroup PATH, "
+			     "--unit NAME",
+			line->verb->name, line->verb->name);
+	return CTL_USAGE;
+}
+
 static int main_check(const struct main_line *line)
 {
 	if (!line->verb) {
 		ctl_complain("a verb is needed; hakmemctl --help lists them");
 		return CTL_USAGE;
 	}
-	if (line->verb->pid == PID_MUST && !line->options.has_pid) {
+	for (size_t i = 0; i < line->n_given; i++)
+		if (line->given[i]->verbs && !ctl_option_goes(line->given[i], line->verb->name)) {
+			ctl_complain("--%s goes with %s only", line->given[i]->name, line->given[i]->verbs);
+			return CTL_USAGE;
+		}
+	if (line->verb->words == CTL_WORDS_PID && !line->options.has_pid) {
 		ctl_complain("%s: which process? hakmemctl %s PID (hakmemctl list shows them)", line->verb->name,
 			line->verb->name);
 		return CTL_USAGE;
 	}
-	if (line->only_for && strcmp(line->only_for, line->verb->name) != 0) {
-		ctl_complain("--%s goes with %s only", line->only_name, line->only_for);
-		return CTL_USAGE;
-	}
+	if (line->verb->words == CTL_WORDS_SOME)
+		return main_check_some(line);
 	return CTL_OK;
 }
 
@@ -253,6 +273,7 @@ int main(int argc, char **argv)
 	const char *env = secure_getenv("HAKMEM_RUNTIME_DIR");
 	struct main_line line = {.options = {.runtime_dir = env && *env ? env : HKP_RUNTIME_DIR,
 					 .timeout_sec = 10,
+					 .interval_sec = 2,
 					 .level = -1}};
 	int r = CTL_OK;
 

@@ -93,6 +93,7 @@ static void board_write(struct hkp_board *to, const struct hkp_board *levels)
 	for (uint64_t i = 0; i < levels->n_slots; i++) {
 		board_store(&to->slots[i].domain, levels->slots[i].domain);
 		board_store(&to->slots[i].level, levels->slots[i].level);
+		board_store(&to->slots[i].thread_budget_bytes, levels->slots[i].thread_budget_bytes);
 		board_store(&to->slots[i].expiry_nsec, levels->slots[i].expiry_nsec);
 	}
 	for (uint64_t i = levels->n_slots; i < to->n_slots; i++) {
@@ -100,6 +101,8 @@ static void board_write(struct hkp_board *to, const struct hkp_board *levels)
 		board_store(&to->slots[i].domain, 0);
 	}
 	board_store(&to->n_slots, levels->n_slots);
+	board_store(&to->thread_budget_bytes, levels->thread_budget_bytes);
+	board_store(&to->process_budget_bytes, levels->process_budget_bytes);
 	board_store(&to->expiry_nsec, levels->expiry_nsec);
 	board_store(&to->level, levels->level);
 	board_store(&to->epoch, to->epoch + 1);

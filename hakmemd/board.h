@@ -23,7 +23,7 @@ struct board {
 int board_init(struct board *board, const char *runtime_dir);
 void board_deinit(struct board *board); /* publishes calm, removes the file */
 
-/* Publish the levels in *board (level, expiry_nsec, n_slots, slots; the rest is the daemon's) to both copies. */
+/* Publish the levels in *board (level, budgets, expiry_nsec, n_slots, slots; the rest is the daemon's) to both copies. */
 void board_publish(struct board *board, const struct hkp_board *levels);
 
 #endif

@@ -5,6 +5,7 @@
 #include "hakmemd/cgroup.h"
 
 #include <errno.h>
+#include <fnmatch.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -46,21 +47,34 @@ static const char *cgroup_field(const char *line, const char *end, unsigned inde
 	return at;
 }
 
-int cgroup_parse_mountinfo(const char *mountinfo, char *ret_path, size_t size)
+/* The mount point on the first line of file system type `type` whose options have `option` (NULL = any). */
+static int cgroup_find_line(const char *mountinfo, const char *type, const char *option, char *ret_path, size_t size)
 {
 	const char *line = mountinfo, *end, *dash, *field;
+	char marker[32];
 	size_t length;
 
+	snprintf(marker, sizeof marker, " - %s ", type);
 	for (; *line; line = *end ? end + 1 : end) {
 		end = strchrnul(line, '\n');
-		dash = memmem(line, (size_t)(end - line), " - cgroup2 ", 11);
-		if (!dash)
+		dash = memmem(line, (size_t)(end - line), marker, strlen(marker));
+		if (!dash || (option && !memmem(dash, (size_t)(end - dash), option, strlen(option))))
 			continue;
 		field = cgroup_field(line, dash, 4, &length);
 		if (field)
 			return cgroup_unescape(field, length, ret_path, size);
 	}
 	return -ENOENT;
+}
+
+int cgroup_parse_mountinfo(const char *mountinfo, char *ret_path, size_t size)
+{
+	return cgroup_find_line(mountinfo, "cgroup2", NULL, ret_path, size);
+}
+
+int cgroup_parse_memory_mount(const char *mountinfo, char *ret_path, size_t size)
+{
+	return cgroup_find_line(mountinfo, "cgroup", ",memory", ret_path, size);
 }
 
 int cgroup_parse_membership(const char *text, char *ret_path, size_t size)
@@ -84,15 +98,20 @@ int cgroup_parse_membership(const char *text, char *ret_path, size_t size)
 	return 0;
 }
 
-int cgroup_find_mount(char *ret_path, size_t size)
+int cgroup_find_roots(struct cgroup_roots *ret_roots)
 {
 	CLEANUP_FREE char *text = malloc(1 << 18);
 	int r;
 
+	*ret_roots = (struct cgroup_roots){.unified = ""};
 	if (!text)
 		return -ENOMEM;
 	r = proc_read("/proc/self/mountinfo", text, 1 << 18);
-	return r < 0 ? r : cgroup_parse_mountinfo(text, ret_path, size);
+	if (r >= 0)
+		r = cgroup_parse_mountinfo(text, ret_roots->unified, sizeof ret_roots->unified);
+	if (r >= 0 && cgroup_parse_memory_mount(text, ret_roots->memory, sizeof ret_roots->memory) < 0)
+		*ret_roots->memory = '\0';
+	return r;
 }
 
 int cgroup_of_pid(pid_t pid, char *ret_path, size_t size)
@@ -144,12 +163,6 @@ static uint64_t cgroup_number(const char *root, const char *path, const char *fi
 	return value;
 }
 
-static uint64_t cgroup_limit(const char *root, const char *path)
-{
-	return util_min(
-		cgroup_number(root, path, "memory.max"), cgroup_number(root, path, "memory.high"));
-}
-
 /* The number behind `key` in a file of "key number" lines; 0 where there is none. */
 static uint64_t cgroup_keyed(const char *text, const char *key)
 {
@@ -164,31 +177,114 @@ static uint64_t cgroup_keyed(const char *text, const char *key)
 	return 0;
 }
 
-bool cgroup_limited(const char *root, const char *path)
+/* The limit that binds; 0 where there is none.  Version 1 writes "none" as the largest number of whole pages. */
+static uint64_t cgroup_limit(const struct cgroup_roots *roots, const char *path, bool *ret_version1)
 {
-	return cgroup_limit(root, path) != UINT64_MAX;
+	uint64_t limit = UINT64_MAX;
+
+	*ret_version1 = *roots->memory != '\0';
+	if (*ret_version1)
+		limit = cgroup_number(roots->memory, path, "memory.limit_in_bytes");
+	else
+		limit = util_min(cgroup_number(roots->unified, path, "memory.max"),
+			cgroup_number(roots->unified, path, "memory.high"));
+	return limit > UINT64_MAX / 4 ? 0 : limit;
 }
 
-double cgroup_headroom(const char *root, const char *path)
+bool cgroup_limited(const struct cgroup_roots *roots, const char *path)
 {
-	uint64_t limit = cgroup_limit(root, path), used = cgroup_number(root, path, "memory.current"), file = 0;
+	bool version1;
+
+	return cgroup_limit(roots, path, &version1) != 0;
+}
+
+static double cgroup_headroom(const char *root, const char *path, uint64_t limit, uint64_t used, const char *file_key)
+{
+	uint64_t file = 0;
 	char text[8192];
 
-	if (limit == UINT64_MAX || used == UINT64_MAX || !limit)
+	if (!limit || used == UINT64_MAX)
 		return -1;
 	if (cgroup_read(root, path, "memory.stat", text, sizeof text) >= 0)
-		file = cgroup_keyed(text, "inactive_file");
+		file = cgroup_keyed(text, file_key);
 	used -= util_min(file, used);
 	return used >= limit ? 0 : (double)(limit - used) / (double)limit;
 }
 
-uint64_t cgroup_ooms(const char *root, const char *path)
+static void cgroup_read_version1(
+	const char *root, const char *path, uint64_t limit, struct cgroup_memory *ret_memory)
 {
+	uint64_t hits = cgroup_number(root, path, "memory.failcnt");
 	char text[512];
 
+	ret_memory->headroom = cgroup_headroom(
+		root, path, limit, cgroup_number(root, path, "memory.usage_in_bytes"), "total_inactive_file");
+	ret_memory->n_hits = hits == UINT64_MAX ? 0 : hits;
+	if (cgroup_read(root, path, "memory.oom_control", text, sizeof text) >= 0)
+		ret_memory->n_ooms = cgroup_keyed(text, "oom_kill");
+}
+
+static void cgroup_read_version2(
+	const char *root, const char *path, uint64_t limit, struct cgroup_memory *ret_memory)
+{
+	uint64_t used = cgroup_number(root, path, "memory.current"), low = cgroup_number(root, path, "memory.low");
+	char text[512];
+
+	ret_memory->headroom = cgroup_headroom(root, path, limit, used, "inactive_file");
+	ret_memory->protected_ = used != UINT64_MAX && low != UINT64_MAX && low && used <= low;
 	if (cgroup_read(root, path, "memory.events", text, sizeof text) < 0)
-		return 0;
-	return cgroup_keyed(text, "oom") + cgroup_keyed(text, "oom_kill");
+		return;
+	ret_memory->n_ooms = cgroup_keyed(text, "oom") + cgroup_keyed(text, "oom_kill");
+	ret_memory->n_hits = cgroup_keyed(text, "high") + cgroup_keyed(text, "max");
+}
+
+void cgroup_read_memory(const struct cgroup_roots *roots, const char *path, struct cgroup_memory *ret_memory)
+{
+	bool version1;
+
+	*ret_memory = (struct cgroup_memory){.headroom = -1};
+	ret_memory->limit_bytes = cgroup_limit(roots, path, &version1);
+	if (version1)
+		cgroup_read_version1(roots->memory, path, ret_memory->limit_bytes, ret_memory);
+	else
+		cgroup_read_version2(roots->unified, path, ret_memory->limit_bytes, ret_memory);
+}
+
+/* Whether a component of `path` matches the pattern of a unit's name. */
+static bool cgroup_has_unit(const char *path, const char *pattern)
+{
+	char component[256];
+	size_t length;
+
+	for (const char *at = path; *at; at += length) {
+		at += strspn(at, "/");
+		length = strcspn(at, "/");
+		if (!length || length >= sizeof component)
+			continue;
+		memcpy(component, at, length);
+		component[length] = '\0';
+		if (!fnmatch(pattern, component, 0))
+			return true;
+	}
+	return false;
+}
+
+bool cgroup_named(const char *path, const char *words)
+{
+	char word[CGROUP_PATH_MAX];
+	size_t length;
+
+	for (const char *at = words; *at; at += length) {
+		at += strspn(at, " \t");
+		length = strcspn(at, " \t");
+		if (!length || length >= sizeof word)
+			continue;
+		memcpy(word, at, length);
+		word[length] = '\0';
+		if (*word == '/' ? cgroup_inside(path, word) || !fnmatch(word, path, 0) : cgroup_has_unit(path, word))
+			return true;
+	}
+	return false;
 }
 
 bool cgroup_inside(const char *path, const char *ancestor)

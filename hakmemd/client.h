@@ -80,6 +80,7 @@ struct client {
 	uint64_t n_flushes;        /* that the daemon asked for and that were answered */
 	uint64_t actual_bytes;     /* that these gave back */
 	struct client_last last;
+	char last_why[CLIENT_WHY_MAX];
 	TAILQ_ENTRY(client) waiting; /* in the controller's list while current is outstanding, oldest first */
 };
 

@@ -15,7 +15,7 @@
 
 #include "hakmemd/policy.h"
 
-#define CONFIG_TEXT_MAX 256
+#define CONFIG_TEXT_MAX 1024
 
 enum config_mode {
 	CONFIG_MODE_ACT,
@@ -33,6 +33,7 @@ struct config {
 	uint64_t control_max;
 	char control_group[CONFIG_TEXT_MAX];
 	char proc_root[CONFIG_TEXT_MAX];
+	char exclude[CONFIG_TEXT_MAX];
 	char cgroup_root[CONFIG_TEXT_MAX];   /* empty = where /proc/self/mountinfo says */
 };
 

@@ -10,10 +10,12 @@
 
 #include "hakmemd/daemon.h"
 #include "hakmemd/proc.h"
+#include "hakmemd/report.h"
 #include "hakmemd/util.h"
 
 #define CONTROLLER_SLOW_NSEC   (5 * NSEC_PER_SEC)    /* steps with nothing raised and prompt triggers */
 #define CONTROLLER_FAST_NSEC   (100 * NSEC_PER_MSEC) /* never faster */
+#define CONTROLLER_REFILL_NSEC (5 * NSEC_PER_MSEC)   /* a flush ended and others wait for their turn */
 #define CONTROLLER_WAKE_NSEC   NSEC_PER_MSEC         /* gathers events that come together */
 #define CONTROLLER_HELLO_NSEC  (5 * NSEC_PER_SEC)    /* a connection without HELLO is dropped */
 #define CONTROLLER_LOGGED_DOMAINS 128                /* changes of level beyond these go without a line */
@@ -43,7 +45,7 @@ static void controller_read_pressure(struct controller *controller, struct domai
 
 static void controller_read_domain(struct controller *controller, struct domain *domain, uint64_t now)
 {
-	const char *root = controller->daemon->registry.cgroup_root;
+	struct cgroup_memory memory;
 	struct proc_host host;
 
 	if (domain->policy.host && !domain->n_users)
@@ -55,23 +57,37 @@ static void controller_read_domain(struct controller *controller, struct domain 
 			return;
 		if (host.total_bytes)
 			domain->policy.headroom = (double)host.available_bytes / (double)host.total_bytes;
+		domain->policy.limit_bytes = host.total_bytes;
 		domain->policy.n_reclaims = host.n_reclaims;
+		domain->policy.n_stalls = host.n_stalls;
 		return;
 	}
-	domain->policy.headroom = cgroup_headroom(root, domain->path);
-	domain->policy.n_ooms = cgroup_ooms(root, domain->path);
+	cgroup_read_memory(&controller->daemon->registry.roots, domain->path, &memory);
+	domain->policy.headroom = memory.headroom;
+	domain->policy.limit_bytes = memory.limit_bytes;
+	domain->policy.protected_ = memory.protected_;
+	domain->policy.n_ooms = memory.n_ooms;
+	domain->policy.n_hits = memory.n_hits;
+}
+
+/* Grows whenever the program takes memory that a flush could have kept for it. */
+static uint64_t controller_taken(const struct hkp_stats *stats)
+{
+	return (stats->superslabs_made << 21) + stats->mid_bytes + stats->large_bytes;
 }
 
 /* What a client says it could give, but no more than the kernel says it holds. */
-static void controller_view(struct controller *controller, struct client *client, bool raised)
+static void controller_view(struct controller *controller, struct client *client, uint64_t now)
 {
 	const struct policy_config *config = &controller->daemon->config.policy;
 	struct policy_client *view = &client->policy;
 	struct proc_memory memory;
 	struct hkp_stats stats;
+	bool wants_cpu;
 
 	view->omit = client->state != CLIENT_READY;
 	view->has_cpu = false;
+	view->held_bytes = 0;
 	view->busy_level = client->queued.ticket ? (int)client->queued.level
 		: client->current.ticket         ? (int)client->current.level
 						 : -1;
@@ -80,11 +96,16 @@ static void controller_view(struct controller *controller, struct client *client
 	view->activity_nsec = stats.activity_nsec;
 	view->changes = stats.superslabs_made + stats.mid_bytes + stats.large_bytes;
 	view->releasable_bytes = stats.releasable_bytes;
-	if (!policy_wants_cpu(config, view) && !(raised && view->releasable_bytes >= config->floor_bytes))
+	view->taken_bytes = controller_taken(&stats);
+	wants_cpu = policy_wants_cpu(config, view, now);
+	if (!wants_cpu && !policy_wants_held(view) &&
+		!(policy_pressed(view) && view->releasable_bytes >= config->floor_bytes))
 		return;
-	if (proc_memory(client->pid, &memory) >= 0)
+	if (proc_memory(client->pid, &memory) >= 0) {
 		view->releasable_bytes = util_min(view->releasable_bytes, memory.private_bytes);
-	view->has_cpu = proc_cpu_nsec(client->pid, &view->cpu_nsec) >= 0;
+		view->held_bytes = memory.private_bytes;
+	}
+	view->has_cpu = wants_cpu && proc_cpu_nsec(client->pid, &view->cpu_nsec) >= 0;
 }
 
 static bool controller_gather(struct controller *controller, uint64_t now)
@@ -97,10 +118,11 @@ static bool controller_gather(struct controller *controller, uint64_t now)
 
 		controller_read_domain(controller, domain, now);
 		raised |= domain->policy.level != HKP_CALM || domain->policy.triggered ||
-			domain->hot_until_nsec > now || !domain->trigger.prompt;
+			domain->hot_until_nsec > now || !domain->trigger.prompt ||
+			(!domain->policy.host && domain->policy.headroom >= 0);
 	}
 	for (size_t i = 0; i < registry->n_clients; i++)
-		controller_view(controller, registry->clients[i], raised);
+		controller_view(controller, registry->clients[i], now);
 	return raised;
 }
 
@@ -205,18 +227,31 @@ static void controller_log(struct client *client, const struct controller_report
 static void controller_count(struct controller *controller, struct client *client,
 	const struct controller_report *report, uint64_t now)
 {
-	struct policy_outcome outcome = {
-		report->level, report->claimed_bytes, report->actual_bytes, report->usec};
+	struct policy_outcome outcome = {.level = report->level,
+		.claimed_bytes = report->claimed_bytes,
+		.actual_bytes = report->actual_bytes,
+		.usec = report->usec,
+		.target_bytes = client->current.target_bytes,
+		.held_bytes = report->after.private_bytes};
 	enum hkp_reason reason = client->current.reason;
+	struct hkp_stats stats;
+	size_t bucket;
 
 	client->n_timeouts = 0;
 	client->n_flushes++;
 	client->actual_bytes += report->actual_bytes;
+	memcpy(client->last_why, client->current.why, sizeof client->last_why);
 	client->last = (struct client_last){now, reason, report->level, report->actual_bytes};
 	controller->totals.n_flushes[reason]++;
 	controller->totals.claimed_bytes += report->claimed_bytes;
 	controller->totals.actual_bytes += report->actual_bytes;
 	controller->totals.usec += report->usec;
+	for (bucket = 0; bucket < METRICS_BUCKETS && report->usec > metrics_bucket_usec[bucket];)
+		bucket++;
+	controller->totals.n_in_bucket[bucket]++;
+	if (client_read_stats(client, &stats, offsetof(struct hkp_stats, classes)) >= 0)
+		outcome.taken_bytes = controller_taken(&stats);
+	record_result(&controller->daemon->record, now, &client->policy, &outcome);
 	policy_result(&controller->daemon->config.policy, now, &client->policy, &outcome);
 }
 
@@ -226,12 +261,16 @@ static void controller_finish(
 	uint64_t now = util_now_nsec(), ticket = client->current.ticket;
 
 	controller_log(client, report);
+	if (controller->daemon->ctl.n_watching)
+		ctl_event(&controller->daemon->ctl, client, report_flush_event(client, report));
 	if (!report->error)
 		controller_count(controller, client, report, now);
 	else if (report->error == -ETIMEDOUT) {
 		controller->totals.n_timeouts++;
+		record_timeout(
+			&controller->daemon->record, now, &client->policy, client->current.level, ++client->n_timeouts);
 		policy_timeout(&controller->daemon->config.policy, now, &client->policy, client->current.level,
-			++client->n_timeouts);
+			client->n_timeouts);
 	}
 	TAILQ_REMOVE(&controller->waiting, client, waiting);
 	client->current = client->queued;
@@ -239,6 +278,11 @@ static void controller_finish(
 	if (client->current.ticket && report->error != -ESRCH)
 		controller_send(controller, client);
 	controller_set_deadline(controller, now);
+	if (controller->n_waiting) { /* some more of those under way may end meanwhile */
+		controller->n_waiting = 0;
+		controller->ticking = true;
+		loop_timer_set(controller->tick, CONTROLLER_REFILL_NSEC);
+	}
 	ctl_flush_done(&controller->daemon->ctl, ticket, client, report);
 }
 
@@ -282,6 +326,7 @@ bool controller_result(struct controller *controller, struct client *client, con
 	if (report.before.private_bytes > report.after.private_bytes)
 		report.actual_bytes = report.before.private_bytes - report.after.private_bytes;
 	report.usec = util_min(result->usec, (util_now_nsec() - flush->sent_nsec) / NSEC_PER_USEC);
+	report.first_usec = util_min(result->first_usec, report.usec);
 	report.threads_swept = result->threads_swept;
 	report.threads_pending = result->threads_pending;
 	controller_finish(controller, client, &report);
@@ -334,12 +379,19 @@ static void controller_why(const struct policy_advice *advice, const struct conf
 static void controller_observe(struct controller *controller, struct client *client,
 	const struct policy_advice *advice, const char *why, uint64_t now)
 {
-	struct policy_outcome outcome = {
-		advice->level, advice->client->releasable_bytes, advice->client->releasable_bytes, 1000};
+	struct policy_outcome outcome = {.level = advice->level,
+		.claimed_bytes = advice->client->releasable_bytes,
+		.actual_bytes = advice->client->releasable_bytes,
+		.usec = 1000,
+		.target_bytes = advice->target_bytes,
+		.taken_bytes = advice->client->taken_bytes};
 
+	if (controller->daemon->ctl.n_watching)
+		ctl_event(&controller->daemon->ctl, client, report_observe_event(client, advice));
 	log_info("would flush pid=%d comm=%s level=%u reason=%s (%s) releasable_bytes=%" PRIu64, client->pid,
 		client->comm, advice->level, hkp_reason_name(advice->reason), why, advice->client->releasable_bytes);
 	controller->totals.n_observed++;
+	record_result(&controller->daemon->record, now, &client->policy, &outcome);
 	policy_result(&controller->daemon->config.policy, now, &client->policy, &outcome);
 }
 
@@ -350,6 +402,7 @@ static void controller_apply(struct controller *controller, const struct policy_
 	char why[CLIENT_WHY_MAX];
 
 	controller_why(advice, &daemon->config, now, why, sizeof why);
+	record_sent(&daemon->record, now, advice->client, advice->level, advice->reason);
 	policy_sent(&daemon->config.policy, now, advice->client, advice->level, advice->reason);
 	if (daemon->config.mode == CONFIG_MODE_OBSERVE)
 		controller_observe(controller, client, advice, why, now);
@@ -357,26 +410,50 @@ static void controller_apply(struct controller *controller, const struct policy_
 		controller_flush(controller, client, advice->level, advice->target_bytes, advice->reason, why);
 }
 
+/* What a thread's magazines may hold at a level; 0 = as much as ever.  A working set of magazines at medium, next to
+ * nothing at critical: refills then cost more than memory does. */
+static uint64_t controller_thread_budget(enum hkp_pressure level)
+{
+	return level == HKP_CRITICAL ? 16 << 10 : level == HKP_MEDIUM ? 64 << 10 : 0;
+}
+
+/* The highest level around a domain, the host's apart, which everybody sees. */
+static enum hkp_pressure controller_level_around(const struct policy_domain *domain)
+{
+	enum hkp_pressure level = HKP_CALM;
+
+	for (; domain && !domain->host; domain = domain->parent)
+		if (domain->level > level)
+			level = domain->level;
+	return level;
+}
+
 static void controller_publish(struct controller *controller, uint64_t interval_nsec, uint64_t now)
 {
 	struct daemon *daemon = controller->daemon;
 	struct registry *registry = &daemon->registry;
 	bool silent = controller->paused || daemon->config.mode == CONFIG_MODE_OBSERVE, raised = false;
+	uint64_t expiry = now + util_max(NSEC_PER_SEC, CONTROLLER_BOARD_STEPS * interval_nsec);
 	struct hkp_board levels = {0};
 
 	for (size_t i = 0; i < registry->n_domains && !silent; i++) {
 		struct domain *domain = domain_of_policy(registry->domains[i]);
-		uint64_t expiry = now + CONTROLLER_BOARD_STEPS * interval_nsec;
+		enum hkp_pressure level =
+			domain->policy.host ? domain->policy.level : controller_level_around(&domain->policy);
 
-		if (domain->policy.level == HKP_CALM)
+		if (level == HKP_CALM)
 			continue;
 		raised = true;
 		if (domain->policy.host) {
-			levels.level = domain->policy.level;
+			levels.level = level;
+			levels.thread_budget_bytes = controller_thread_budget(level);
+			levels.process_budget_bytes = levels.thread_budget_bytes * HKP_BOARD_PROCESS_THREADS;
 			levels.expiry_nsec = expiry;
-		} else if (levels.n_slots < HKP_BOARD_SLOTS)
-			levels.slots[levels.n_slots++] = (struct hkp_board_slot){
-				.domain = domain->id, .level = domain->policy.level, .expiry_nsec = expiry};
+		} else if (domain->n_clients && levels.n_slots < HKP_BOARD_SLOTS)
+			levels.slots[levels.n_slots++] = (struct hkp_board_slot){.domain = domain->id,
+				.level = level,
+				.thread_budget_bytes = controller_thread_budget(level),
+				.expiry_nsec = expiry};
 	}
 	if (raised || controller->board_raised)
 		board_publish(&daemon->board, &levels);
@@ -394,6 +471,8 @@ static void controller_log_level(
 	log_info("pressure of %s: %s -> %s (some=%" PRIu64 "us/%" PRIu64 "ms headroom=%s)", domain->path,
 		policy_level_name(before), policy_level_name(domain->policy.level),
 		policy_stall_usec(&domain->policy, false, enter->window_usec), enter->window_usec / 1000, headroom);
+	if (controller->daemon->ctl.n_watching)
+		ctl_event(&controller->daemon->ctl, NULL, report_level_event(domain, before));
 	if (domain->policy.host)
 		notify_status("pressure %s, %zu processes", policy_level_name(domain->policy.level),
 			controller->daemon->registry.n_ready);
@@ -406,6 +485,16 @@ static void controller_log_levels(struct controller *controller, const enum hkp_
 	for (size_t i = 0; i < n; i++)
 		if (registry->domains[i]->level != before[i])
 			controller_log_level(controller, domain_of_policy(registry->domains[i]), before[i]);
+}
+
+static void controller_log_blinded(struct controller *controller, uint64_t now)
+{
+	bool blinded = policy_blinded(&controller->daemon->registry.host->policy, now);
+
+	if (blinded && !controller->blinded)
+		log_warning("the host's stall counter does not move while many tasks reclaim memory: some program reads "
+			    "/proc/pressure/memory too often; going by reclaim and headroom");
+	controller->blinded = blinded;
 }
 
 static void controller_drop_silent(struct controller *controller, uint64_t now)
@@ -440,31 +529,45 @@ static void controller_step(void *data)
 	enum hkp_pressure before[CONTROLLER_LOGGED_DOMAINS];
 	uint64_t now = util_now_nsec(), interval;
 	size_t n_advice, n_before;
+	struct policy_scene scene;
 	bool raised;
 
 	controller->totals.n_steps++;
+	controller->stepped_nsec = now;
 	controller_drop_silent(controller, now);
 	registry_check_some(registry);
 	raised = controller_gather(controller, now);
+	scene = (struct policy_scene){.domains = registry->domains,
+		.n_domains = registry->n_domains,
+		.clients = registry->views,
+		.n_clients = registry->n_clients,
+		.paused = controller->paused};
 	n_before = util_min(registry->n_domains, ARRAY_SIZE(before));
 	for (size_t i = 0; i < n_before; i++)
 		before[i] = registry->domains[i]->level;
-	n_advice = policy_step(&daemon->config.policy, now, controller->paused, registry->domains,
-		registry->n_domains, registry->views, registry->n_clients, registry->advice, registry->capacity);
+	record_signals(&daemon->record, now, &scene);
+	n_advice = policy_step(&daemon->config.policy, now, &scene, registry->advice, registry->capacity);
+	record_advice(&daemon->record, registry->advice, n_advice);
+	controller->n_waiting = scene.n_waiting;
 	controller_log_levels(controller, before, n_before);
+	controller_log_blinded(controller, now);
 	for (size_t i = 0; i < n_advice; i++)
 		controller_apply(controller, &registry->advice[i], now);
-	interval = controller_interval(controller, raised);
+	interval = util_max(CONTROLLER_FAST_NSEC, util_min(controller_interval(controller, raised), scene.look_nsec));
 	controller_publish(controller, interval, now);
 	controller->ticking = registry->n_clients > 0;
 	if (controller->ticking)
 		loop_timer_set(controller->tick, interval);
 }
 
+/* Not sooner after the latest step than steps may follow one another: a process that registers again and again would
+ * otherwise have us look at all others each time. */
 void controller_wake(struct controller *controller)
 {
+	uint64_t now = util_now_nsec(), due = controller->stepped_nsec + CONTROLLER_FAST_NSEC;
+
 	controller->ticking = true;
-	loop_timer_set(controller->tick, CONTROLLER_WAKE_NSEC);
+	loop_timer_set(controller->tick, due > now + CONTROLLER_WAKE_NSEC ? due - now : CONTROLLER_WAKE_NSEC);
 }
 
 int controller_init(struct controller *controller, struct daemon *daemon)

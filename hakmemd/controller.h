@@ -16,6 +16,7 @@
 #include "hakmemd/client.h"
 #include "hakmemd/log.h"
 #include "hakmemd/loop.h"
+#include "hakmemd/metrics.h"
 
 struct daemon;
 
@@ -27,6 +28,7 @@ struct controller_totals {
 	uint64_t claimed_bytes;    /* as clients said */
 	uint64_t actual_bytes;     /* by the kernel's account */
 	uint64_t usec;
+	uint64_t n_in_bucket[METRICS_BUCKETS + 1]; /* of flush times, see metrics.h */
 };
 
 struct controller {
@@ -35,7 +37,10 @@ struct controller {
 	struct loop_timer *deadline;
 	bool ticking;
 	bool paused;
+	uint64_t stepped_nsec;        /* the latest step */
 	bool board_raised;
+	bool blinded;                 /* said so in the log */
+	size_t n_waiting;             /* clients for which another flush has to end first */
 	TAILQ_HEAD(, client) waiting; /* clients with a flush outstanding, oldest first */
 	uint64_t next_ticket;
 	struct controller_totals totals;
@@ -49,6 +54,7 @@ struct controller_report {
 	uint64_t claimed_bytes;   /* never more than it had */
 	uint64_t actual_bytes;
 	uint64_t usec;
+	uint64_t first_usec;      /* until the first bytes were given back; 0 = none were */
 	uint32_t threads_swept;
 	uint32_t threads_pending;
 	struct proc_memory before;

@@ -20,6 +20,7 @@
 #define CTL_PER_USER_MAX 16   /* connections; root is bound by ControlMax= alone */
 #define CTL_PATIENCE     (10 * NSEC_PER_SEC)  /* for a request to be complete, and for an answer to be read */
 #define CTL_SURVEY_NSEC  (200 * NSEC_PER_MSEC)
+#define CTL_BEHIND_MAX   (1 << 20) /* bytes of events that a watcher may be behind */
 
 struct ctl_connection {
 	struct ctl *ctl;
@@ -36,6 +37,7 @@ struct ctl_connection {
 	uint64_t ticket;             /* of the flush it waits for; 0 = none */
 	unsigned n_surveys;          /* it waits for */
 	bool surveying;
+	bool watching;
 	pid_t survey_pid;            /* of the process asked about; 0 = all */
 	TAILQ_ENTRY(ctl_connection) list;
 };
@@ -46,6 +48,7 @@ static void ctl_close(struct ctl_connection *connection)
 
 	TAILQ_REMOVE(&ctl->connections, connection, list);
 	ctl->n_connections--;
+	ctl->n_watching -= connection->watching;
 	loop_io_free(connection->io);
 	loop_timer_free(connection->timer);
 	util_close(&connection->fd);
@@ -83,12 +86,15 @@ static bool ctl_write(struct ctl_connection *connection)
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR;
 	connection->n_written += (size_t)n;
+	loop_timer_set(connection->timer, CTL_PATIENCE);
 	if (connection->n_written == connection->n_answer) {
 		free(connection->answer);
 		connection->answer = NULL;
+		connection->n_answer = connection->n_written = 0;
 		loop_io_set(connection->io, LOOP_READ);
+		if (connection->watching)
+			loop_timer_stop(connection->timer);
 	}
-	loop_timer_set(connection->timer, CTL_PATIENCE);
 	return true;
 }
 
@@ -105,6 +111,48 @@ static void ctl_send(struct ctl_connection *connection, json_t *answer)
 	if (!text || loop_io_set(connection->io, LOOP_READ | LOOP_WRITE) < 0)
 		shutdown(connection->fd, SHUT_RDWR);
 	loop_timer_set(connection->timer, CTL_PATIENCE);
+}
+
+/* One more event for a watcher.  One that does not read is cut off, not waited for. */
+static void ctl_push(struct ctl_connection *connection, const char *text)
+{
+	size_t length = strlen(text) + 1;
+	char *grown = NULL;
+
+	if (connection->n_answer + length <= CTL_BEHIND_MAX)
+		grown = realloc(connection->answer, connection->n_answer + length);
+	if (!grown) {
+		shutdown(connection->fd, SHUT_RDWR); /* its own callback closes it */
+		return;
+	}
+	memcpy(grown + connection->n_answer, text, length);
+	if (!connection->n_answer)
+		loop_timer_set(connection->timer, CTL_PATIENCE);
+	connection->answer = grown;
+	connection->n_answer += length;
+	if (loop_io_set(connection->io, LOOP_READ | LOOP_WRITE) < 0)
+		shutdown(connection->fd, SHUT_RDWR);
+}
+
+void ctl_event(struct ctl *ctl, const struct client *client, json_t *event)
+{
+	struct ctl_connection *connection;
+	char *text = NULL;
+
+	TAILQ_FOREACH(connection, &ctl->connections, list) {
+		if (!connection->watching || !(connection->privileged || (client && client->uid == connection->uid)))
+			continue;
+		if (!text) {
+			json_t *answer = json_pack("{s:O, s:b}", "parameters", event, "continues", 1);
+
+			text = answer ? json_dumps(answer, JSON_COMPACT) : NULL;
+			json_decref(answer);
+		}
+		if (text)
+			ctl_push(connection, text);
+	}
+	free(text);
+	json_decref(event);
 }
 
 /* ---- methods ---- */
@@ -226,6 +274,31 @@ static json_t *ctl_flush(struct ctl_connection *connection, json_t *parameters)
 	return NULL;
 }
 
+static json_t *ctl_explain(struct ctl_connection *connection, json_t *parameters)
+{
+	json_t *error = NULL;
+	struct client *client = ctl_process(connection, parameters, &error);
+
+	return client ? ctl_answer(report_explain(client)) : error;
+}
+
+static json_t *ctl_watch(struct ctl_connection *connection, json_t *parameters)
+{
+	(void)parameters;
+	connection->watching = true;
+	connection->ctl->n_watching++;
+	loop_timer_stop(connection->timer);
+	return NULL;
+}
+
+static json_t *ctl_metrics(struct ctl_connection *connection, json_t *parameters)
+{
+	CLEANUP_FREE char *text = metrics_text(connection->ctl->daemon);
+
+	(void)parameters;
+	return ctl_answer(json_pack("{s:s}", "text", text ? text : ""));
+}
+
 static json_t *ctl_set_paused(struct ctl_connection *connection, bool paused)
 {
 	struct controller *controller = &connection->ctl->daemon->controller;
@@ -271,6 +344,9 @@ static const struct {
 	{"io.hakmem.List", ctl_list},
 	{"io.hakmem.Stats", ctl_stats},
 	{"io.hakmem.Flush", ctl_flush},
+	{"io.hakmem.Explain", ctl_explain},
+	{"io.hakmem.Watch", ctl_watch},
+	{"io.hakmem.Metrics", ctl_metrics},
 	{"io.hakmem.Pause", ctl_pause},
 	{"io.hakmem.Resume", ctl_resume},
 	{"io.hakmem.Reload", ctl_reload},
@@ -348,7 +424,7 @@ static void ctl_timeout(void *data)
 
 static bool ctl_busy(const struct ctl_connection *connection)
 {
-	return connection->answer || connection->ticket || connection->surveying;
+	return connection->answer || connection->ticket || connection->surveying || connection->watching;
 }
 
 /* Carry out the requests that are complete, one at a time; false where the peer is to go. */

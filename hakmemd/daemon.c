@@ -19,6 +19,8 @@
 #include "hakmemd/util.h"
 
 #define DAEMON_LOCK "lock"
+#define DAEMON_LOCK_PATIENCE (2 * NSEC_PER_SEC)
+#define DAEMON_LOCK_STEP     (20 * NSEC_PER_MSEC)
 
 /* ---- command line ---- */
 
@@ -30,6 +32,7 @@ static const struct daemon_option {
 	{"config", "FILE", "read FILE instead of " DAEMON_CONFIG},
 	{"runtime-dir", "DIR", "sockets and board in DIR ($HAKMEM_RUNTIME_DIR, else " HKP_RUNTIME_DIR ")"},
 	{"mode", "MODE", "act or observe, whatever the configuration says"},
+	{"record", "FILE", "write what the policy sees and says to FILE, as JSON lines"},
 	{"help", NULL, "print this and every configuration key"},
 	{"version", NULL, "print the version"},
 };
@@ -71,7 +74,7 @@ int daemon_parse(int argc, char **argv, struct daemon_options *ret_options)
 {
 	static const struct option options[] = {{"config", required_argument, NULL, 'c'},
 		{"runtime-dir", required_argument, NULL, 'r'}, {"mode", required_argument, NULL, 'm'},
-		{"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'V'}, {NULL, 0, NULL, 0}};
+		{"record", required_argument, NULL, 'R'}, {"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'V'}, {NULL, 0, NULL, 0}};
 	const char *env = secure_getenv("HAKMEM_RUNTIME_DIR");
 	int option;
 
@@ -87,6 +90,9 @@ int daemon_parse(int argc, char **argv, struct daemon_options *ret_options)
 			break;
 		case 'm':
 			ret_options->mode = optarg;
+			break;
+		case 'R':
+			ret_options->record_path = optarg;
 			break;
 		case 'h':
 			daemon_help();
@@ -147,6 +153,7 @@ int daemon_reload(struct daemon *daemon, char *ret_complaints, size_t size)
 	else {
 		daemon->config = config;
 		ctl_find_group(&daemon->ctl);
+		registry_exclude(&daemon->registry);
 		controller_wake(&daemon->controller);
 		log_info("configuration read anew");
 	}
@@ -171,11 +178,25 @@ static int daemon_make_dir(struct daemon *daemon)
 	return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
 }
 
+/* A daemon that was killed holds its lock until the kernel has taken it apart, which lasts some milliseconds. */
+static int daemon_flock(int fd)
+{
+	const struct timespec pause = {.tv_nsec = (long)(DAEMON_LOCK_STEP)};
+
+	for (uint64_t waited = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; waited += DAEMON_LOCK_STEP) {
+		if (errno != EWOULDBLOCK || waited >= DAEMON_LOCK_PATIENCE)
+			return -errno;
+		nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
 /* One daemon per directory.  A lock file that its last owner removed while we waited is no lock. */
 static int daemon_lock(struct daemon *daemon)
 {
 	char path[PATH_MAX];
 	struct stat held, there;
+	int r;
 
 	if (snprintf(path, sizeof path, "%s/" DAEMON_LOCK, daemon->runtime_dir) >= (int)sizeof path)
 		return -ENAMETOOLONG;
@@ -184,8 +205,9 @@ static int daemon_lock(struct daemon *daemon)
 		daemon->lock_fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 		if (daemon->lock_fd < 0)
 			return -errno;
-		if (flock(daemon->lock_fd, LOCK_EX | LOCK_NB) < 0)
-			return -errno;
+		r = daemon_flock(daemon->lock_fd);
+		if (r < 0)
+			return r;
 		if (fstat(daemon->lock_fd, &held) == 0 && stat(path, &there) == 0 &&
 			held.st_ino == there.st_ino && held.st_dev == there.st_dev)
 			return 0;
@@ -280,6 +302,11 @@ static int daemon_start(struct daemon *daemon)
 	if (r < 0)
 		return r;
 	daemon_raise_limits();
+	if (daemon->options.record_path &&
+		(r = daemon_step(record_open(&daemon->record, daemon->options.record_path,
+					 daemon->options.config_path ? daemon->options.config_path : DAEMON_CONFIG),
+			 daemon->options.record_path)) < 0)
+		return r;
 	if ((r = daemon_step(notify_sockets(&given), "sockets of the service manager")) < 0 ||
 		(r = daemon_step(loop_new(&daemon->loop), "event loop")) < 0 ||
 		(r = daemon_step(board_init(&daemon->board, daemon->runtime_dir), "board")) < 0 ||
@@ -287,6 +314,7 @@ static int daemon_start(struct daemon *daemon)
 		(r = daemon_step(controller_init(&daemon->controller, daemon), "controller")) < 0 ||
 		(r = daemon_step(ctl_init(&daemon->ctl, daemon), "control")) < 0 ||
 		(r = server_init(&daemon->server, daemon, &given)) < 0 ||
+		(r = daemon_step(metrics_init(&daemon->metrics, daemon, given.metrics), "metrics")) < 0 ||
 		(r = daemon_step(daemon_watch_signals(daemon), "signals")) < 0 ||
 		(r = daemon_step(notify_init(&daemon->notify, daemon->loop), "watchdog")) < 0)
 		return r;
@@ -299,6 +327,7 @@ static void daemon_end(struct daemon *daemon)
 		notify_deinit(&daemon->notify);
 		for (size_t i = 0; i < ARRAY_SIZE(daemon->signals); i++)
 			loop_signal_free(daemon->signals[i]);
+		metrics_deinit(&daemon->metrics);
 		server_deinit(&daemon->server);
 		ctl_deinit(&daemon->ctl);
 		registry_deinit(&daemon->registry);
@@ -306,6 +335,7 @@ static void daemon_end(struct daemon *daemon)
 		board_deinit(&daemon->board);
 		loop_free(daemon->loop);
 	}
+	record_close(&daemon->record);
 	daemon_release_dir(daemon);
 }
 
@@ -318,7 +348,7 @@ int daemon_main(const struct daemon_options *options)
 		return 1;
 	daemon->options = *options;
 	daemon->runtime_dir = options->runtime_dir;
-	daemon->lock_fd = daemon->board.read_fd = daemon->server.spare_fd = -1;
+	daemon->lock_fd = daemon->board.read_fd = daemon->server.spare_fd = daemon->metrics.listen_fd = -1;
 	daemon->server.client.fd = daemon->server.control.fd = -1;
 	TAILQ_INIT(&daemon->ctl.connections);
 	daemon->started_nsec = util_now_nsec();

@@ -16,7 +16,9 @@
 #include "hakmemd/controller.h"
 #include "hakmemd/ctl.h"
 #include "hakmemd/loop.h"
+#include "hakmemd/metrics.h"
 #include "hakmemd/notify.h"
+#include "hakmemd/record.h"
 #include "hakmemd/registry.h"
 #include "hakmemd/server.h"
 
@@ -28,6 +30,7 @@ struct daemon_options {
 	const char *config_path; /* NULL = the standard one, which may be absent */
 	const char *runtime_dir;
 	const char *mode;        /* NULL = as configured */
+	const char *record_path; /* NULL = nothing is recorded */
 };
 
 struct daemon {
@@ -40,11 +43,13 @@ struct daemon {
 	struct loop *loop;
 	struct loop_signal *signals[3];
 	struct notify notify;
+	struct record record;
 	struct board board;
 	struct registry registry;
 	struct controller controller;
 	struct ctl ctl;
 	struct server server;
+	struct metrics metrics;
 };
 
 /* Parse the command line.  Returns -1 to go on, or the exit code of what has been done already. */

@@ -22,16 +22,25 @@ hakmemd_libdaemon_la_SOURCES = \
 	hakmemd/ctl.h \
 	hakmemd/daemon.c \
 	hakmemd/daemon.h \
+	hakmemd/events.c \
+	hakmemd/events.h \
 	hakmemd/log.c \
 	hakmemd/log.h \
 	hakmemd/loop.c \
 	hakmemd/loop.h \
+	hakmemd/metrics.c \
+	hakmemd/metrics.h \
 	hakmemd/notify.c \
 	hakmemd/notify.h \
 	hakmemd/policy.c \
 	hakmemd/policy.h \
+	hakmemd/policy_client.c \
+	hakmemd/policy_level.c \
+	hakmemd/policy_parts.h \
 	hakmemd/proc.c \
 	hakmemd/proc.h \
+	hakmemd/record.c \
+	hakmemd/record.h \
 	hakmemd/psi.c \
 	hakmemd/psi.h \
 	hakmemd/registry.c \

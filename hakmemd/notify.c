@@ -18,7 +18,7 @@ int notify_sockets(struct notify_sockets *ret_sockets)
 	char **names = NULL;
 	int n = sd_listen_fds_with_names(1, &names);
 
-	*ret_sockets = (struct notify_sockets){-1, -1};
+	*ret_sockets = (struct notify_sockets){-1, -1, -1};
 	for (int i = 0; i < n; i++) {
 		int fd = SD_LISTEN_FDS_START + i;
 
@@ -26,6 +26,8 @@ int notify_sockets(struct notify_sockets *ret_sockets)
 			ret_sockets->client = fd;
 		else if (!strcmp(names[i], "control") && sd_is_socket(fd, AF_UNIX, SOCK_STREAM, 1) > 0)
 			ret_sockets->control = fd;
+		else if (!strcmp(names[i], "metrics") && sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) > 0)
+			ret_sockets->metrics = fd;
 		else {
 			log_warning("a socket named \"%s\" came along and is of no use here: closed", names[i]);
 			close(fd);

@@ -17,9 +17,10 @@ struct notify {
 struct notify_sockets {
 	int client;  /* -1 = make it yourself */
 	int control;
+	int metrics; /* -1 = none are served */
 };
 
-/* The listening sockets named "client" and "control".  0 or a negative errno. */
+/* The listening sockets named "client", "control" and "metrics".  0 or a negative errno. */
 int notify_sockets(struct notify_sockets *ret_sockets);
 
 int notify_init(struct notify *notify, struct loop *loop);

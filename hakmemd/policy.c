@@ -1,166 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* Policy, a pure function of signals, views and time: see policy.h. */
+/* Rounds, budgets and the choice of who is asked: see policy.h. */
 #include <config.h>
 
-#include "hakmemd/policy.h"
-
-#include <string.h>
+#include "hakmemd/policy_parts.h"
 
 #include "hakmemd/util.h"
 
-#define POLICY_STRAIN_NSEC   (2 * NSEC_PER_SEC)   /* reclaim counts this long: PSI's own averaging period */
-#define POLICY_HEADROOM_HOLD 1.2                  /* headroom leaves a level at 1.2 x its entry value */
-#define POLICY_CPU_TICK_NSEC (10 * NSEC_PER_MSEC) /* /proc counts CPU time in these: one is noise */
-#define POLICY_DEMOTE_NSEC   (600 * NSEC_PER_SEC) /* after so many timeouts in a row: */
-#define POLICY_DEMOTE_AFTER  3
-#define POLICY_RESET_BYTES   (UINT64_C(8) << 20)  /* growth by this much, and twofold, ends a back-off */
-#define POLICY_EWMA          0.3                  /* weight of the latest flush */
-#define POLICY_PRIOR_RATE    4096.0               /* bytes per us before the first flush: one page */
-
-void policy_domain_init(struct policy_domain *domain, bool host)
-{
-	memset(domain, 0, sizeof *domain);
-	domain->host = host;
-	domain->headroom = -1;
-	domain->round_level = -1;
-}
-
-void policy_client_init(struct policy_client *client, const struct policy_config *config)
-{
-	memset(client, 0, sizeof *client);
-	client->busy_level = -1;
-	client->backoff_nsec = config->client_interval_nsec;
-	client->bytes_per_usec = POLICY_PRIOR_RATE;
-	client->trust = 1;
-}
-
-const char *policy_level_name(enum hkp_pressure level)
-{
-	static const char *const names[] = {"calm", "low", "medium", "critical"};
-
-	return (size_t)level < ARRAY_SIZE(names) ? names[level] : "unknown";
-}
-
-/* ---- levels ---- */
-
-static void policy_take_sample(struct policy_domain *domain, uint64_t now_nsec)
-{
-	struct policy_sample *newest = &domain->samples[0];
-
-	if (!domain->sampled)
-		return;
-	memmove(newest + 1, newest, (POLICY_SAMPLES - 1) * sizeof *newest);
-	*newest = (struct policy_sample){now_nsec, domain->some_usec, domain->full_usec};
-	if (domain->n_samples < POLICY_SAMPLES)
-		domain->n_samples++;
-}
-
-uint64_t policy_stall_usec(const struct policy_domain *domain, bool full, uint64_t window_usec)
-{
-	const struct policy_sample *newest = &domain->samples[0], *oldest = newest;
-	uint64_t stall, span;
-
-	for (unsigned i = 1; i < domain->n_samples; i++) {
-		oldest = &domain->samples[i];
-		if (newest->when_nsec - oldest->when_nsec >= window_usec * NSEC_PER_USEC)
-			break;
-	}
-	span = (newest->when_nsec - oldest->when_nsec) / NSEC_PER_USEC;
-	stall = full ? newest->full_usec - oldest->full_usec : newest->some_usec - oldest->some_usec;
-	if ((int64_t)stall < 0)
-		return 0; /* the counter began anew */
-	return span > window_usec ? (uint64_t)((double)stall * (double)window_usec / (double)span) : stall;
-}
-
-/* The highest level whose entry condition holds when thresholds are multiplied by `scale`. */
-static enum hkp_pressure policy_stall_level(
-	const struct policy_config *config, const struct policy_domain *domain, double scale)
-{
-	for (int i = 2; i >= 0; i--) {
-		const struct policy_stall *enter = &config->enter[i];
-		double stall = (double)policy_stall_usec(domain, enter->full, enter->window_usec);
-
-		if (stall > 0 && stall >= (double)enter->stall_usec * scale)
-			return (enum hkp_pressure)(i + 1);
-	}
-	return HKP_CALM;
-}
-
-static enum hkp_pressure policy_headroom_level(
-	const struct policy_config *config, const struct policy_domain *domain, double scale)
-{
-	if (domain->headroom < 0)
-		return HKP_CALM;
-	if (domain->headroom <= config->headroom_critical * scale)
-		return HKP_CRITICAL;
-	return domain->headroom <= config->headroom_medium * scale ? HKP_MEDIUM : HKP_CALM;
-}
-
-/* Host: stall time alone proves nothing; it must come with low headroom or reclaim of the host's own. */
-static enum hkp_pressure policy_host_level(const struct policy_config *config,
-	const struct policy_domain *domain, uint64_t now_nsec, enum hkp_pressure stall, enum hkp_pressure headroom)
-{
-	if (stall == HKP_CALM)
-		return HKP_CALM;
-	if (headroom == HKP_CALM && now_nsec >= domain->strained_until_nsec)
-		return HKP_CALM;
-	if (stall < headroom)
-		stall = headroom;
-	if (stall == HKP_LOW && domain->headroom > config->suppress_low_above)
-		return HKP_CALM;
-	return stall;
-}
-
-static enum hkp_pressure policy_signal_level(const struct policy_config *config,
-	const struct policy_domain *domain, uint64_t now_nsec, bool entering)
-{
-	enum hkp_pressure stall = policy_stall_level(config, domain, entering ? 1 : 0.5);
-	enum hkp_pressure headroom =
-		policy_headroom_level(config, domain, entering ? 1 : POLICY_HEADROOM_HOLD);
-
-	if (stall == HKP_CALM && domain->triggered)
-		stall = HKP_LOW;
-	if (domain->host)
-		return policy_host_level(config, domain, now_nsec, stall, headroom);
-	if (domain->known_counters && domain->n_ooms > domain->last_n_ooms)
-		return HKP_CRITICAL;
-	return stall > headroom ? stall : headroom;
-}
-
-static void policy_set_level(struct policy_domain *domain, enum hkp_pressure level, uint64_t now_nsec)
-{
-	bool rising = level > domain->level;
-
-	domain->level = level;
-	domain->below_since_nsec = 0;
-	domain->n_rounds = rising ? 0 : 1; /* on the way down the deeper answer of a level stays */
-	if (rising)
-		domain->next_round_nsec = now_nsec;
-}
-
-static void policy_update_level(const struct policy_config *config, struct policy_domain *domain, uint64_t now)
-{
-	enum hkp_pressure enters, holds;
-
-	if (domain->known_counters && domain->n_reclaims > domain->last_n_reclaims)
-		domain->strained_until_nsec = now + POLICY_STRAIN_NSEC;
-	enters = policy_signal_level(config, domain, now, true);
-	holds = policy_signal_level(config, domain, now, false);
-	if (enters > domain->level)
-		policy_set_level(domain, enters, now);
-	else if (holds >= domain->level)
-		domain->below_since_nsec = 0;
-	else if (!domain->below_since_nsec)
-		domain->below_since_nsec = now;
-	else if (now - domain->below_since_nsec >= config->down_delay_nsec) {
-		policy_set_level(domain, domain->level - 1, now);
-		domain->below_since_nsec = now;
-	}
-	domain->last_n_reclaims = domain->n_reclaims;
-	domain->last_n_ooms = domain->n_ooms;
-	domain->known_counters = true;
-	domain->triggered = false;
-}
+#define POLICY_RANK_IDLE     1e18 /* idle ones go first */
+#define POLICY_RANK_LOW      1e36 /* protected ones last, idle or not */
+#define POLICY_BUDGET_MIN    (UINT64_C(1) << 20)
+#define POLICY_BUDGET_MAX    (UINT64_C(1) << 46)
+#define POLICY_HEADROOM_PACE 10 /* rounds that headroom asks for follow so much faster: it does not lag as PSI does */
 
 /* ---- rounds ---- */
 
@@ -170,7 +20,7 @@ static int policy_depth(const struct policy_domain *domain)
 	case HKP_LOW:
 		return 0;
 	case HKP_MEDIUM:
-		return domain->n_rounds ? 2 : 1;
+		return domain->n_rounds || domain->by_headroom ? 2 : 1;
 	case HKP_CRITICAL:
 		return domain->n_rounds ? 3 : 2;
 	case HKP_CALM:
@@ -179,17 +29,51 @@ static int policy_depth(const struct policy_domain *domain)
 	}
 }
 
-static void policy_start_round(const struct policy_config *config, struct policy_domain *domain, uint64_t now)
+/* How much is missing until headroom no longer holds the domain at medium. */
+static uint64_t policy_shortage(const struct policy_config *config, const struct policy_domain *domain)
 {
-	domain->round_level = -1;
-	if (domain->level == HKP_CALM || now < domain->next_round_nsec)
-		return;
-	domain->round_level = policy_depth(domain);
-	domain->next_round_nsec = now + config->round_interval_nsec;
-	domain->n_rounds++;
+	double share = config->headroom_medium * POLICY_HEADROOM_HOLD - domain->headroom;
+
+	return domain->headroom < 0 || share <= 0 ? 0 : (uint64_t)(share * (double)domain->limit_bytes);
 }
 
-/* The domain around the client that asks deepest in this step; NULL = none does. */
+static void policy_set_budget(const struct policy_config *config, struct policy_domain *domain)
+{
+	if (!domain->budget_bytes)
+		domain->budget_bytes = config->budget_first_bytes;
+	else if (domain->regretted)
+		domain->budget_bytes = util_max(domain->budget_bytes / 2, POLICY_BUDGET_MIN);
+	else
+		domain->budget_bytes = util_min(domain->budget_bytes * 2, POLICY_BUDGET_MAX);
+	domain->regretted = false;
+	domain->left_bytes = util_max(domain->budget_bytes, policy_shortage(config, domain));
+	if (domain->round_level == POLICY_N_LEVELS - 1)
+		domain->left_bytes = UINT64_MAX;
+}
+
+static void policy_update_round(const struct policy_config *config, struct policy_domain *domain, uint64_t now)
+{
+	uint64_t interval = config->round_interval_nsec;
+
+	if (domain->level == HKP_CALM) {
+		domain->round_level = -1;
+		domain->budget_bytes = 0;
+		domain->regretted = false;
+		return;
+	}
+	if (now < domain->next_round_nsec)
+		return;
+	if (domain->by_headroom)
+		interval /= POLICY_HEADROOM_PACE;
+	domain->round_level = policy_depth(domain);
+	domain->next_round_nsec = now + interval;
+	domain->n_rounds++;
+	policy_set_budget(config, domain);
+}
+
+/* ---- who ---- */
+
+/* The domain around the client that asks deepest; NULL = none does. */
 static struct policy_domain *policy_asking(const struct policy_client *client)
 {
 	struct policy_domain *deepest = NULL;
@@ -200,91 +84,89 @@ static struct policy_domain *policy_asking(const struct policy_client *client)
 	return deepest;
 }
 
-static bool policy_held_off(const struct policy_client *client, uint64_t now, unsigned level)
+/* Whether memory.low speaks for it: of its own cgroup, or of one above it that is still inside `asking`. */
+static bool policy_protected(const struct policy_client *client, const struct policy_domain *asking)
 {
-	bool grown = client->releasable_bytes >= client->flushed_releasable_bytes + POLICY_RESET_BYTES &&
-		client->releasable_bytes / 2 >= client->flushed_releasable_bytes;
-
-	return now < client->next_flush_nsec[level] && !grown;
+	for (const struct policy_domain *domain = client->domain; domain && domain != asking; domain = domain->parent)
+		if (domain->protected_)
+			return true;
+	return false;
 }
 
-static bool policy_advise_pressure(const struct policy_config *config, uint64_t now,
-	struct policy_client *client, struct policy_advice *ret_advice)
+static double policy_rank(const struct policy_client *client, const struct policy_domain *asking)
 {
-	struct policy_domain *domain = policy_asking(client);
+	double rank = client->bytes_per_usec * (double)policy_expected_bytes(client);
 
-	if (!domain || client->busy_level >= domain->round_level)
-		return false;
-	if (client->releasable_bytes < config->floor_bytes ||
-		policy_held_off(client, now, (unsigned)domain->round_level))
-		return false;
-	*ret_advice = (struct policy_advice){
-		.client = client,
-		.domain = domain,
-		.level = (unsigned)domain->round_level,
-		.reason = HKP_REASON_PRESSURE,
-		.target_bytes = UINT64_MAX,
-		.rank = client->bytes_per_usec * (double)client->releasable_bytes + (client->idle ? 1e18 : 0),
-	};
-	return true;
+	if (client->idle)
+		rank += POLICY_RANK_IDLE;
+	if (policy_protected(client, asking))
+		rank -= POLICY_RANK_LOW;
+	return rank;
 }
 
-/* ---- idleness ---- */
-
-static void policy_restart_idle(struct policy_client *client, uint64_t now)
+static enum policy_verdict policy_judge_pressure(const struct policy_config *config, uint64_t now,
+	const struct policy_client *client, const struct policy_domain *domain)
 {
-	client->idle_since_nsec = now;
-	client->idle_cpu_nsec = client->cpu_nsec;
-	client->idle_has_cpu = client->has_cpu;
-	client->idle = client->idle_flushed = false;
+	unsigned level = (unsigned)domain->round_level;
+
+	if (client->busy_level >= domain->round_level)
+		return POLICY_BUSY;
+	if (client->releasable_bytes < config->floor_bytes)
+		return POLICY_FLOOR;
+	if (policy_held_off(client, now, level))
+		return POLICY_HELD_OFF;
+	return domain->left_bytes ? POLICY_ASKED : POLICY_BUDGET;
 }
 
-static bool policy_program_moved(const struct policy_client *client)
+static enum policy_verdict policy_judge_idle(
+	const struct policy_config *config, uint64_t now, const struct policy_client *client)
 {
-	return client->activity_nsec != client->last_activity_nsec || client->changes != client->last_changes;
+	if (!client->idle)
+		return POLICY_CALM;
+	if (client->idle_flushed)
+		return POLICY_IDLE_DONE;
+	if (client->busy_level >= 0)
+		return POLICY_BUSY;
+	if (client->releasable_bytes <= config->idle_floor_bytes)
+		return POLICY_FLOOR;
+	return policy_held_off(client, now, 2) ? POLICY_HELD_OFF : POLICY_ASKED;
 }
 
-static void policy_update_idle(const struct policy_config *config, struct policy_client *client, uint64_t now)
+/* So that its domains are looked at in time. */
+static void policy_mark_able(const struct policy_config *config, uint64_t now, const struct policy_client *client)
 {
-	uint64_t allowed = config->idle_nsec / 100 + POLICY_CPU_TICK_NSEC;
-
-	if (!client->known || (policy_program_moved(client) && !client->rebase))
-		policy_restart_idle(client, now);
-	else if (client->has_cpu && !client->idle_has_cpu) {
-		/* First look at its CPU time: what it used before is not known, so the spell starts here. */
-		policy_restart_idle(client, now);
-	} else if (client->has_cpu && !client->idle_flushed && client->cpu_nsec > client->idle_cpu_nsec + allowed)
-		policy_restart_idle(client, now);
-	client->rebase = false;
-	client->known = true;
-	client->last_activity_nsec = client->activity_nsec;
-	client->last_changes = client->changes;
-	if (config->idle_nsec && client->idle_has_cpu && now - client->idle_since_nsec >= config->idle_nsec)
-		client->idle = true;
+	if (client->releasable_bytes < config->floor_bytes || policy_held_off(client, now, 2))
+		return;
+	for (struct policy_domain *domain = client->domain; domain; domain = domain->parent)
+		domain->able = true;
 }
 
-bool policy_wants_cpu(const struct policy_config *config, const struct policy_client *client)
-{
-	return config->idle_nsec && !client->omit && !client->idle_flushed &&
-		client->releasable_bytes > util_min(config->idle_floor_bytes, config->floor_bytes);
-}
-
-static bool policy_advise_idle(const struct policy_config *config, uint64_t now, struct policy_client *client,
+/* Pressure first; where that does not ask the client, idleness may. */
+static bool policy_advise(const struct policy_config *config, uint64_t now, struct policy_client *client,
 	struct policy_advice *ret_advice)
 {
-	if (!client->idle || client->idle_flushed || client->busy_level >= 0)
-		return false;
-	if (client->releasable_bytes <= config->idle_floor_bytes || policy_held_off(client, now, 2))
-		return false;
-	*ret_advice = (struct policy_advice){.client = client,
-		.level = 2,
-		.reason = HKP_REASON_IDLE,
-		.target_bytes = UINT64_MAX,
-		.rank = 0};
-	return true;
-}
+	struct policy_domain *domain = policy_asking(client);
+	enum policy_verdict verdict = POLICY_CALM, idle;
 
-/* ---- the step ---- */
+	*ret_advice = (struct policy_advice){.client = client, .level = 2, .reason = HKP_REASON_IDLE};
+	if (domain) {
+		verdict = policy_judge_pressure(config, now, client, domain);
+		client->verdict_level = domain->level;
+	}
+	if (verdict == POLICY_ASKED) {
+		ret_advice->domain = domain;
+		ret_advice->level = (unsigned)domain->round_level;
+		ret_advice->reason = HKP_REASON_PRESSURE;
+		ret_advice->rank = policy_rank(client, domain);
+	} else {
+		idle = policy_judge_idle(config, now, client);
+		if (idle == POLICY_ASKED || verdict == POLICY_CALM)
+			verdict = idle;
+	}
+	ret_advice->target_bytes = UINT64_MAX;
+	client->verdict = verdict;
+	return verdict == POLICY_ASKED;
+}
 
 /* Shell sort, best first: qsort may allocate, and must not here. */
 static void policy_sort(struct policy_advice *advice, size_t n_advice)
@@ -300,33 +182,80 @@ static void policy_sort(struct policy_advice *advice, size_t n_advice)
 		}
 }
 
-size_t policy_step(const struct policy_config *config, uint64_t now_nsec, bool paused,
-	struct policy_domain *const *domains, size_t n_domains, struct policy_client *const *clients,
-	size_t n_clients, struct policy_advice *advice, size_t max_advice)
+/* Take from the domain's budget what this client can be expected to give; false where nothing is left of it. */
+static bool policy_spend(struct policy_advice *advice)
 {
-	size_t n_advice = 0;
+	struct policy_domain *domain = advice->domain;
+	uint64_t expected = policy_expected_bytes(advice->client);
 
-	for (size_t i = 0; i < n_domains; i++) {
-		policy_take_sample(domains[i], now_nsec);
-		policy_update_level(config, domains[i], now_nsec);
-		if (!paused)
-			policy_start_round(config, domains[i], now_nsec);
-	}
-	for (size_t i = 0; i < n_clients; i++) {
-		if (clients[i]->omit)
-			continue;
-		policy_update_idle(config, clients[i], now_nsec);
-		if (paused || n_advice == max_advice)
-			continue;
-		if (policy_advise_pressure(config, now_nsec, clients[i], &advice[n_advice]) ||
-			policy_advise_idle(config, now_nsec, clients[i], &advice[n_advice]))
-			n_advice++;
-	}
-	policy_sort(advice, n_advice);
-	return n_advice;
+	if (!domain || domain->left_bytes == UINT64_MAX)
+		return true;
+	if (!domain->left_bytes)
+		return false;
+	if (expected > domain->left_bytes)
+		advice->target_bytes = domain->left_bytes;
+	domain->left_bytes -= util_min(expected, domain->left_bytes);
+	return true;
 }
 
-/* ---- what came of it ---- */
+/* Keep, best first, what the budgets and n_at_once allow. */
+static size_t policy_choose(const struct policy_config *config, struct policy_scene *scene, size_t n_busy,
+	struct policy_advice *advice, size_t n_advice)
+{
+	size_t n_chosen = 0;
+
+	policy_sort(advice, n_advice);
+	for (size_t i = 0; i < n_advice; i++) {
+		struct policy_client *client = advice[i].client;
+
+		if (n_busy + n_chosen >= config->n_at_once) {
+			client->verdict = POLICY_AT_ONCE;
+			scene->n_waiting++;
+		} else if (!policy_spend(&advice[i]))
+			client->verdict = POLICY_BUDGET;
+		else
+			advice[n_chosen++] = advice[i];
+	}
+	return n_chosen;
+}
+
+/* ---- the step ---- */
+
+size_t policy_step(const struct policy_config *config, uint64_t now_nsec, struct policy_scene *scene,
+	struct policy_advice *advice, size_t max_advice)
+{
+	size_t n_advice = 0, n_busy = 0;
+
+	scene->n_waiting = 0;
+	scene->look_nsec = UINT64_MAX;
+	for (size_t i = 0; i < scene->n_domains; i++) {
+		struct policy_domain *domain = scene->domains[i];
+
+		scene->look_nsec = util_min(scene->look_nsec, policy_level_look(config, domain, now_nsec));
+		policy_level_update(config, domain, now_nsec);
+		domain->able = false;
+		if (!scene->paused)
+			policy_update_round(config, domain, now_nsec);
+	}
+	for (size_t i = 0; i < scene->n_clients; i++) {
+		struct policy_client *client = scene->clients[i];
+
+		if (client->omit)
+			continue;
+		policy_client_update(config, client, now_nsec);
+		client->verdict_level = HKP_CALM;
+		n_busy += client->busy_level >= 0;
+		if (client->excluded || scene->paused)
+			client->verdict = client->excluded ? POLICY_EXCLUDED : POLICY_PAUSED;
+		else {
+			policy_mark_able(config, now_nsec, client);
+			n_advice += n_advice < max_advice && policy_advise(config, now_nsec, client, &advice[n_advice]);
+		}
+	}
+	return policy_choose(config, scene, n_busy, advice, n_advice);
+}
+
+/* ---- what was done with it ---- */
 
 void policy_sent(const struct policy_config *config, uint64_t now_nsec, struct policy_client *client,
 	unsigned level, enum hkp_reason reason)
@@ -337,41 +266,4 @@ void policy_sent(const struct policy_config *config, uint64_t now_nsec, struct p
 	for (unsigned i = 0; i <= level && i < POLICY_N_LEVELS; i++)
 		client->next_flush_nsec[i] =
 			util_max(client->next_flush_nsec[i], now_nsec + config->client_interval_nsec);
-}
-
-static void policy_hold_off(struct policy_client *client, uint64_t until_nsec, unsigned level)
-{
-	for (unsigned i = 0; i <= level && i < POLICY_N_LEVELS; i++)
-		client->next_flush_nsec[i] = until_nsec;
-}
-
-void policy_result(const struct policy_config *config, uint64_t now_nsec, struct policy_client *client,
-	const struct policy_outcome *outcome)
-{
-	double actual = (double)outcome->actual_bytes;
-
-	client->rebase = true;
-	if (outcome->claimed_bytes)
-		client->trust += POLICY_EWMA *
-			((actual < (double)outcome->claimed_bytes ? actual / (double)outcome->claimed_bytes : 1) -
-				client->trust);
-	client->bytes_per_usec +=
-		POLICY_EWMA * (actual / (outcome->usec ? (double)outcome->usec : 1) - client->bytes_per_usec);
-	if (outcome->actual_bytes < config->nothing_bytes)
-		client->backoff_nsec =
-			util_min(client->backoff_nsec * 2, config->client_backoff_max_nsec);
-	else
-		client->backoff_nsec = config->client_interval_nsec;
-	policy_hold_off(client, now_nsec + client->backoff_nsec, outcome->level);
-}
-
-void policy_timeout(const struct policy_config *config, uint64_t now_nsec, struct policy_client *client,
-	unsigned level, unsigned n_in_a_row)
-{
-	if (n_in_a_row >= POLICY_DEMOTE_AFTER) {
-		policy_hold_off(client, now_nsec + POLICY_DEMOTE_NSEC, POLICY_N_LEVELS - 1);
-		return;
-	}
-	client->backoff_nsec = util_min(client->backoff_nsec * 2, config->client_backoff_max_nsec);
-	policy_hold_off(client, now_nsec + client->backoff_nsec, level);
 }

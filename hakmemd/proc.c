@@ -72,15 +72,18 @@ int proc_parse_cpu(const char *stat, uint64_t ticks_per_sec, uint64_t *ret_nsec)
 	return 0;
 }
 
-uint64_t proc_parse_reclaims(const char *vmstat)
+uint64_t proc_parse_reclaims(const char *vmstat, uint64_t *ret_stalls)
 {
 	uint64_t sum = 0, value;
 
+	*ret_stalls = 0;
 	for (const char *line = vmstat; line; line = strchr(line, '\n')) {
 		line += *line == '\n';
 		if ((!strncmp(line, "allocstall", 10) || !strncmp(line, "pgscan_direct ", 14)) &&
-			sscanf(line, "%*s %" SCNu64, &value) == 1)
+			sscanf(line, "%*s %" SCNu64, &value) == 1) {
 			sum += value;
+			*ret_stalls += *line == 'a' ? value : 0;
+		}
 	}
 	return sum;
 }
@@ -149,6 +152,6 @@ int proc_host(const char *root, struct proc_host *ret_host)
 	r = proc_read(path, text, sizeof text);
 	if (r < 0)
 		return r;
-	ret_host->n_reclaims = proc_parse_reclaims(text);
+	ret_host->n_reclaims = proc_parse_reclaims(text, &ret_host->n_stalls);
 	return 0;
 }

@@ -23,6 +23,7 @@ struct proc_memory {
 struct proc_host {
 	uint64_t total_bytes;     /* MemTotal */
 	uint64_t available_bytes; /* MemAvailable */
+	uint64_t n_stalls;        /* allocstall* alone */
 	uint64_t n_reclaims;      /* allocstall* + pgscan_direct: grows only where the host itself is short */
 };
 
@@ -30,7 +31,7 @@ struct proc_host {
 int proc_read(const char *path, char *buffer, size_t size);
 
 int proc_parse_cpu(const char *stat, uint64_t ticks_per_sec, uint64_t *ret_nsec); /* /proc/PID/stat */
-uint64_t proc_parse_reclaims(const char *vmstat);
+uint64_t proc_parse_reclaims(const char *vmstat, uint64_t *ret_stalls);
 int proc_parse_meminfo(const char *meminfo, uint64_t *ret_total, uint64_t *ret_available);
 
 int proc_memory(pid_t pid, struct proc_memory *ret_memory);

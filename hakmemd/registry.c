@@ -21,7 +21,7 @@ void registry_pressure_path(const struct registry *registry, const struct domain
 	if (domain->policy.host)
 		snprintf(ret_path, size, "%s/pressure/memory", domain->daemon->config.proc_root);
 	else
-		snprintf(ret_path, size, "%s%s/memory.pressure", registry->cgroup_root,
+		snprintf(ret_path, size, "%s%s/memory.pressure", registry->roots.unified,
 			strcmp(domain->path, "/") ? domain->path : "");
 }
 
@@ -38,6 +38,13 @@ static void registry_pressure_event(enum psi_event event, void *data)
 	controller_wake(&domain->daemon->controller);
 }
 
+static void registry_memory_event(void *data)
+{
+	struct domain *domain = data;
+
+	controller_wake(&domain->daemon->controller);
+}
+
 static void registry_watch(struct registry *registry, struct domain *domain)
 {
 	struct daemon *daemon = domain->daemon;
@@ -49,6 +56,12 @@ static void registry_watch(struct registry *registry, struct domain *domain)
 		registry_pressure_event, domain);
 	if (r < 0)
 		log_debug("no pressure trigger on %s (%s): polling", path, strerror(-r));
+	if (domain->policy.host)
+		return;
+	snprintf(path, sizeof path, "%s%s/memory.events", registry->roots.unified, domain->path);
+	r = events_arm(&domain->events, daemon->loop, path, registry_memory_event, domain);
+	if (r < 0)
+		log_debug("no events from %s (%s)", path, strerror(-r));
 }
 
 static struct domain *registry_new_domain(struct registry *registry, struct daemon *daemon, const char *path)
@@ -70,7 +83,7 @@ static struct domain *registry_new_domain(struct registry *registry, struct daem
 		return NULL;
 	strcpy(domain->path, path);
 	domain->daemon = daemon;
-	domain->trigger.fd = -1;
+	domain->trigger.fd = domain->events.fd = -1;
 	policy_domain_init(&domain->policy, false);
 	domain->index = registry->n_domains;
 	registry->domains[registry->n_domains++] = &domain->policy;
@@ -84,6 +97,7 @@ static void registry_free_domain(struct registry *registry, struct domain *domai
 	registry->domains[domain->index] = last;
 	domain_of_policy(last)->index = domain->index;
 	psi_disarm(&domain->trigger);
+	events_disarm(&domain->events);
 	free(domain);
 }
 
@@ -131,7 +145,7 @@ static struct domain *registry_parent(struct registry *registry, const char *pat
 	snprintf(above, sizeof above, "%s", path);
 	while ((slash = strrchr(above, '/')) && slash != above) {
 		*slash = '\0';
-		if (cgroup_limited(registry->cgroup_root, above))
+		if (cgroup_limited(&registry->roots, above))
 			return registry_domain(registry, above);
 	}
 	return registry->host;
@@ -143,9 +157,9 @@ static struct domain *registry_domain(struct registry *registry, const char *pat
 	struct domain *domain, *parent;
 	uint64_t id;
 
-	if (!*registry->cgroup_root || !strncmp(path, "/..", 3) ||
-		(!strcmp(path, "/") && cgroup_root_is_host(registry->cgroup_root)) ||
-		cgroup_id(registry->cgroup_root, path, &id) < 0)
+	if (!*registry->roots.unified || !strncmp(path, "/..", 3) ||
+		(!strcmp(path, "/") && cgroup_root_is_host(registry->roots.unified)) ||
+		cgroup_id(registry->roots.unified, path, &id) < 0)
 		return registry->host;
 	domain = registry_find_domain(registry, id, path);
 	if (domain)
@@ -172,6 +186,12 @@ static void registry_leave(struct registry *registry, struct client *client)
 	registry_unuse(registry, domain);
 }
 
+static void registry_set_excluded(const struct registry *registry, struct client *client)
+{
+	client->policy.excluded = client->domain != registry->host &&
+		cgroup_named(client->domain->path, client->daemon->config.exclude);
+}
+
 bool registry_place(struct registry *registry, struct client *client)
 {
 	struct domain *domain = registry->host, *before = client->domain;
@@ -186,7 +206,17 @@ bool registry_place(struct registry *registry, struct client *client)
 	registry_leave(registry, client);
 	client->domain = domain;
 	client->policy.domain = &domain->policy;
+	registry_set_excluded(registry, client);
+	if (client->state == CLIENT_READY)
+		(void)server_welcome(&client->daemon->server, client, false); /* it asks the board about another slot now */
 	return true;
+}
+
+void registry_exclude(struct registry *registry)
+{
+	for (size_t i = 0; i < registry->n_clients; i++)
+		if (registry->clients[i]->domain)
+			registry_set_excluded(registry, registry->clients[i]);
 }
 
 void registry_check_some(struct registry *registry)
@@ -326,11 +356,9 @@ int registry_init(struct registry *registry, struct daemon *daemon)
 {
 	*registry = (struct registry){0};
 	if (*daemon->config.cgroup_root)
-		snprintf(registry->cgroup_root, sizeof registry->cgroup_root, "%s", daemon->config.cgroup_root);
-	else if (cgroup_find_mount(registry->cgroup_root, sizeof registry->cgroup_root) < 0) {
-		*registry->cgroup_root = '\0';
+		snprintf(registry->roots.unified, sizeof registry->roots.unified, "%.255s", daemon->config.cgroup_root);
+	else if (cgroup_find_roots(&registry->roots) < 0)
 		log_warning("cgroup2 is not mounted: every process belongs to the host");
-	}
 	registry->host = registry_new_domain(registry, daemon, "host");
 	if (!registry->host)
 		return -ENOMEM;

@@ -16,6 +16,7 @@
 
 #include "hakmemd/cgroup.h"
 #include "hakmemd/client.h"
+#include "hakmemd/events.h"
 #include "hakmemd/policy.h"
 #include "hakmemd/psi.h"
 
@@ -27,6 +28,7 @@ struct domain {
 	unsigned n_users;            /* clients in it, and domains below it */
 	unsigned n_clients;          /* clients in it */
 	struct psi_trigger trigger;
+	struct events_watch events;  /* memory.events */
 	bool gone;                   /* the cgroup was removed */
 	uint64_t read_nsec;          /* pressure was last read */
 	uint64_t hot_until_nsec;     /* the trigger fired lately: look closely */
@@ -59,7 +61,7 @@ struct registry {
 	size_t users_capacity;
 	uint64_t next_id;
 	size_t next_check;             /* client whose cgroup is looked at next */
-	char cgroup_root[CGROUP_ROOT_MAX]; /* mount point of cgroup2; empty = there is none */
+	struct cgroup_roots roots;
 };
 
 int registry_init(struct registry *registry, struct daemon *daemon);
@@ -71,6 +73,9 @@ void registry_remove(struct registry *registry, struct client *client); /* does 
 
 /* Put a client into the domain of the cgroup it is in now; true where that is another than before. */
 bool registry_place(struct registry *registry, struct client *client);
+
+/* The configuration has changed: who is excluded? */
+void registry_exclude(struct registry *registry);
 
 /* Look after some clients each time: processes migrate. */
 void registry_check_some(struct registry *registry);

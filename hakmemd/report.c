@@ -4,6 +4,7 @@
 
 #include "hakmemd/report.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "hakmemd/daemon.h"
@@ -79,6 +80,7 @@ static json_t *report_process(const struct client *client, enum report_detail de
 	json_object_set_new(object, "idle_seconds",
 		json_real(report_seconds(stats.activity_nsec ? stats.activity_nsec : client->connected_nsec)));
 	report_last(object, client);
+	json_object_set_new(object, "excluded", json_boolean(client->policy.excluded));
 	report_number(object, "asked_flushes", client->n_flushes);
 	report_number(object, "returned_bytes", client->actual_bytes);
 	if (detail == REPORT_BRIEF) {
@@ -174,6 +176,12 @@ static json_t *report_domain(const struct daemon *daemon, const struct domain *d
 	report_number(object, "window_usec", enter->window_usec);
 	json_object_set_new(object, "headroom", policy->headroom < 0 ? json_null() : json_real(policy->headroom));
 	json_object_set_new(object, "signal", json_string(domain->n_users ? signal : "none"));
+	report_number(object, "limit_bytes", policy->limit_bytes);
+	report_number(object, "budget_bytes", policy->budget_bytes);
+	json_object_set_new(object, "protected", json_boolean(policy->protected_));
+	json_object_set_new(object, "events", json_boolean(domain->events.fd >= 0));
+	if (policy->host)
+		json_object_set_new(object, "blinded", json_boolean(policy_blinded(policy, util_now_nsec())));
 	return object;
 }
 
@@ -231,9 +239,116 @@ json_t *report_flush(const struct client *client, const struct controller_report
 	report_number(object, "released_bytes", report->claimed_bytes);
 	report_number(object, "returned_bytes", report->actual_bytes);
 	report_number(object, "usec", report->usec);
+	report_number(object, "first_usec", report->first_usec);
 	report_number(object, "threads_swept", report->threads_swept);
 	report_number(object, "threads_pending", report->threads_pending);
 	report_number(object, "rss_before_bytes", report->before.rss_bytes);
 	report_number(object, "rss_after_bytes", report->after.rss_bytes);
+	return object;
+}
+
+/* ---- why ---- */
+
+/* Seconds from now, 0 where that is past. */
+static json_t *report_wait(uint64_t when_nsec)
+{
+	uint64_t now_nsec = util_now_nsec();
+
+	return json_real(when_nsec > now_nsec ? (double)((when_nsec - now_nsec) / NSEC_PER_MSEC) / 1000 : 0);
+}
+
+static json_t *report_around(const struct client *client)
+{
+	json_t *list = json_array();
+
+	for (const struct policy_domain *domain = client->policy.domain; domain; domain = domain->parent)
+		json_array_append_new(list, report_domain(client->daemon, domain_of_policy((struct policy_domain *)domain)));
+	return list;
+}
+
+json_t *report_explain(const struct client *client)
+{
+	const struct policy_client *policy = &client->policy;
+	json_t *object = json_object(), *held_off = json_array();
+
+	report_identity(object, client);
+	json_object_set_new(object, "verdict", json_string(policy_verdict_name(policy->verdict)));
+	json_object_set_new(object, "words", json_string(policy_verdict_words(policy->verdict)));
+	json_object_set_new(object, "pressure", json_string(policy_level_name(policy->verdict_level)));
+	json_object_set_new(object, "idle", json_boolean(policy->idle));
+	json_object_set_new(object, "idle_flushed", json_boolean(policy->idle_flushed));
+	json_object_set_new(object, "quiet_seconds",
+		json_real(policy->known ? report_seconds(policy->idle_since_nsec) : 0));
+	report_number(object, "releasable_bytes", policy->releasable_bytes);
+	report_number(object, "expected_bytes", policy_expected_bytes(policy));
+	json_object_set_new(object, "trust", json_real((double)(int)(policy->trust * 1000) / 1000));
+	json_object_set_new(object, "bytes_per_usec", json_real((double)(uint64_t)policy->bytes_per_usec));
+	for (unsigned level = 0; level < POLICY_N_LEVELS; level++)
+		json_array_append_new(held_off, report_wait(policy->next_flush_nsec[level]));
+	json_object_set_new(object, "held_off_seconds", held_off);
+	json_object_set_new(object, "backoff_seconds", json_real((double)policy->backoff_nsec / (double)NSEC_PER_SEC));
+	report_number(object, "regrets", policy->n_regrets);
+	report_number(object, "regret_bytes", policy->regret_bytes);
+	report_number(object, "timeouts_in_a_row", client->n_timeouts);
+	report_number(object, "asked_flushes", client->n_flushes);
+	report_number(object, "returned_bytes", client->actual_bytes);
+	report_last(object, client);
+	if (client->last.when_nsec)
+		json_object_set_new(object, "last_why", json_string(client->last_why));
+	json_object_set_new(object, "around", report_around(client));
+	return object;
+}
+
+/* ---- events ---- */
+
+static json_t *report_event(const char *event)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return json_pack("{s:s, s:f}", "event", event, "time",
+		(double)now.tv_sec + (double)(now.tv_nsec / 1000000) / 1000);
+}
+
+json_t *report_flush_event(const struct client *client, const struct controller_report *report)
+{
+	json_t *object = report_event("flush"), *flush = report_flush(client, report);
+
+	json_object_set_new(object, "reason", json_string(hkp_reason_name(client->current.reason)));
+	json_object_set_new(object, "why", json_string(client->current.why));
+	if (report->error)
+		json_object_set_new(flush, "status", json_string(report->error == -ETIMEDOUT ? "timeout" : "gone"));
+	json_object_update(object, flush);
+	json_decref(flush);
+	return object;
+}
+
+json_t *report_observe_event(const struct client *client, const struct policy_advice *advice)
+{
+	json_t *object = report_event("would-flush");
+
+	report_number(object, "pid", (uint64_t)client->pid);
+	json_object_set_new(object, "comm", json_string(client->comm));
+	json_object_set_new(object, "reason", json_string(hkp_reason_name(advice->reason)));
+	report_number(object, "level", advice->level);
+	return object;
+}
+
+json_t *report_level_event(const struct domain *domain, enum hkp_pressure before)
+{
+	json_t *object = report_event("level");
+
+	json_object_set_new(object, "path", json_string(domain->path));
+	json_object_set_new(object, "from", json_string(policy_level_name(before)));
+	json_object_set_new(object, "to", json_string(policy_level_name(domain->policy.level)));
+	return object;
+}
+
+json_t *report_client_event(const struct client *client, const char *event)
+{
+	json_t *object = report_event(event);
+
+	report_number(object, "pid", (uint64_t)client->pid);
+	json_object_set_new(object, "comm", json_string(client->comm));
 	return object;
 }

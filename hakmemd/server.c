@@ -12,6 +12,7 @@
 #include <sys/un.h>
 
 #include "hakmemd/daemon.h"
+#include "hakmemd/report.h"
 #include "hakmemd/util.h"
 
 #define SERVER_BACKLOG         4096 /* after a restart everybody comes at once; the kernel caps it */
@@ -102,6 +103,8 @@ int server_accept(struct server *server, int listen_fd)
 static void server_forget(struct server *server, struct client *client)
 {
 	controller_gone(&server->daemon->controller, client);
+	if (client->state == CLIENT_READY && server->daemon->ctl.n_watching)
+		ctl_event(&server->daemon->ctl, client, report_client_event(client, "leave"));
 	registry_remove(&server->daemon->registry, client);
 	client_free(client);
 }
@@ -143,12 +146,14 @@ static void server_replace_older(struct server *server, struct client *client)
 		server_forget(server, older);
 }
 
-static int server_welcome(struct server *server, struct client *client)
+int server_welcome(struct server *server, struct client *client, bool with_board)
 {
 	struct hkp_frame frame = {.header = {.type = HKP_WELCOME},
-		.welcome = {.client_id = client->id, .daemon_version = DAEMON_VERSION_NUMBER}};
+		.welcome = {.client_id = client->id,
+			.daemon_version = DAEMON_VERSION_NUMBER,
+			.domain = client->domain->id}};
 
-	return client_send(client, &frame, server->daemon->board.read_fd);
+	return client_send(client, &frame, with_board ? server->daemon->board.read_fd : -1);
 }
 
 static const char *server_hello(struct server *server, struct client *client, struct client_frame *frame)
@@ -171,13 +176,16 @@ static const char *server_hello(struct server *server, struct client *client, st
 	frame->fd = -1;
 	client->library_version = frame->frame.hello.library_version;
 	policy_client_init(&client->policy, &daemon->config.policy);
+	client->policy.seed = (client->id * UINT64_C(2654435761) ^ daemon->started_nsec) & UINT32_MAX;
 	registry_place(&daemon->registry, client);
 	client->state = CLIENT_READY;
 	daemon->registry.n_ready++;
-	if (server_welcome(server, client) < 0)
+	if (server_welcome(server, client, true) < 0)
 		return "does not read";
 	log_debug("registered pid %d (%s) of uid %u in %s", client->pid, client->comm, client->uid,
 		client->domain->path);
+	if (daemon->ctl.n_watching)
+		ctl_event(&daemon->ctl, client, report_client_event(client, "register"));
 	controller_wake(&daemon->controller);
 	return NULL;
 }

@@ -39,6 +39,9 @@ struct server {
 int server_init(struct server *server, struct daemon *daemon, const struct notify_sockets *given);
 void server_deinit(struct server *server);
 
+/* Tell a client who it is and which domain's slot of the board is its own; again, without the board, when it moved. */
+int server_welcome(struct server *server, struct client *client, bool with_board);
+
 /* Say BYE to every client: the daemon stops. */
 void server_say_bye(struct server *server, uint32_t reason, uint32_t stay_away_sec);
 

@@ -20,6 +20,7 @@
 #define HKP_BOARD_VERSION 1
 #define HKP_BOARD_BYTES   4096
 #define HKP_BOARD_SLOTS   120
+#define HKP_BOARD_PROCESS_THREADS 16
 
 enum hkp_pressure { /* pressure levels, of the host or of a domain */
 	HKP_CALM = 0,
@@ -28,11 +29,12 @@ enum hkp_pressure { /* pressure levels, of the host or of a domain */
 	HKP_CRITICAL = 3,
 };
 
+/* A cgroup under pressure that holds processes; its level is the highest of its own and of those above it. */
 struct hkp_board_slot {
 	uint64_t domain;      /* cgroup id (inode in cgroup2), 0 = unused slot */
 	uint64_t expiry_nsec; /* CLOCK_MONOTONIC: the level holds until then */
 	uint64_t level;       /* enum hkp_pressure */
-	uint64_t reserved;
+	uint64_t thread_budget_bytes; /* as in the head */
 };
 
 struct hkp_board {
@@ -43,7 +45,8 @@ struct hkp_board {
 	uint64_t level;                /* enum hkp_pressure of the host */
 	uint64_t expiry_nsec;          /* CLOCK_MONOTONIC: the host's level holds until then */
 	uint64_t thread_budget_bytes;  /* hot magazines of one thread may hold this much; 0 = library's default */
-	uint64_t process_budget_bytes; /* cold magazines of one process may hold this much; 0 = default */
+	uint64_t process_budget_bytes; /* cold magazines of one process may hold this much; 0 = default; in a slot
+					* HKP_BOARD_PROCESS_THREADS times the thread's */
 	uint64_t n_slots;              /* slots in use at the front of the array */
 	struct hkp_board_slot slots[HKP_BOARD_SLOTS];
 };

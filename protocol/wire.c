@@ -33,7 +33,7 @@ static const struct wire_field wire_hello[] = {
 	FIELD(hello.library_version), FIELD(hello.flags), FIELD(hello.stats_bytes)};
 static const struct wire_field wire_bye[] = {FIELD(bye.reason), FIELD(bye.stay_away_sec)};
 static const struct wire_field wire_welcome[] = {
-	FIELD(welcome.client_id), FIELD(welcome.daemon_version), FIELD(welcome.flags)};
+	FIELD(welcome.client_id), FIELD(welcome.daemon_version), FIELD(welcome.flags), FIELD(welcome.domain)};
 static const struct wire_field wire_flush[] = {FIELD(flush.level), FIELD(flush.reason),
 	FIELD(flush.target_bytes), FIELD(flush.deadline_msec), FIELD(flush.reserved)};
 static const struct wire_field wire_result[] = {FIELD(result.status), FIELD(result.level),
@@ -45,7 +45,7 @@ static const struct wire_field wire_result[] = {FIELD(result.status), FIELD(resu
 static const struct wire_layout wire_layouts[] = {
 	LAYOUT(HKP_HELLO, "HELLO", wire_hello),
 	LAYOUT(HKP_BYE, "BYE", wire_bye),
-	LAYOUT(HKP_WELCOME, "WELCOME", wire_welcome),
+	{HKP_WELCOME, N_ELEMENTS(wire_welcome), 3, "WELCOME", wire_welcome},
 	LAYOUT(HKP_FLUSH, "FLUSH", wire_flush),
 	LAYOUT(HKP_RESULT, "RESULT", wire_result),
 	{HKP_SURVEY, 0, 0, "SURVEY", NULL},
@@ -55,7 +55,7 @@ static const struct wire_layout wire_layouts[] = {
 _Static_assert(sizeof(struct hkp_header) == HKP_HEADER_BYTES, "the header is part of the format");
 _Static_assert(sizeof(struct hkp_hello) == 16, "HELLO of 1.0");
 _Static_assert(sizeof(struct hkp_bye_frame) == 8, "BYE of 1.0");
-_Static_assert(sizeof(struct hkp_welcome) == 16, "WELCOME of 1.0");
+_Static_assert(sizeof(struct hkp_welcome) == 24, "WELCOME of 1.0, and domain");
 _Static_assert(sizeof(struct hkp_flush) == 24, "FLUSH of 1.0");
 _Static_assert(sizeof(struct hkp_result) == 48, "RESULT of 1.0");
 _Static_assert(sizeof(struct hkp_frame) <= HKP_FRAME_MAX, "every frame fits the largest record");

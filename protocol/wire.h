@@ -34,7 +34,7 @@
 enum hkp_type {
 	HKP_HELLO = 10,   /* client -> daemon, with one memfd: its stats segment */
 	HKP_BYE = 11,     /* either way: the last frame on this connection */
-	HKP_WELCOME = 20, /* daemon -> client, with one memfd: the board */
+	HKP_WELCOME = 20, /* daemon -> client, with one memfd: the board; again, without, when `domain` has changed */
 	HKP_FLUSH = 30,   /* daemon -> client: give memory back */
 	HKP_RESULT = 31,  /* client -> daemon: what a FLUSH or SURVEY with the same seq came to */
 	HKP_SURVEY = 32,  /* daemon -> client: bring the figures in the stats segment up to date */
@@ -84,6 +84,7 @@ struct hkp_welcome {
 	uint64_t client_id;      /* the daemon's name for this connection */
 	uint32_t daemon_version; /* as library_version */
 	uint32_t flags;          /* 0 */
+	uint64_t domain;         /* cgroup whose slot of the board is the client's; 0 = the host's level is all */
 };
 
 struct hkp_flush {

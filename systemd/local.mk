@@ -7,7 +7,8 @@ systemd_generated = \
 systemdsystemunit_DATA = \
 	systemd/hakmemd.service \
 	systemd/hakmemd.socket \
-	systemd/hakmemd-control.socket
+	systemd/hakmemd-control.socket \
+	systemd/hakmemd-metrics.socket
 
 sysusers_DATA = systemd/hakmem.conf
 
@@ -18,6 +19,7 @@ EXTRA_DIST += \
 	systemd/hakmemd.service.in \
 	systemd/hakmemd.socket \
 	systemd/hakmemd-control.socket \
+	systemd/hakmemd-metrics.socket \
 	systemd/hakmem.conf \
 	systemd/preload.conf.in
 CLEANFILES += $(systemd_generated)

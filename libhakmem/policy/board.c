@@ -34,6 +34,8 @@
 static _Atomic(const struct hkp_board *)
         board_mapped; /* NULL until there is one; release, partner of board_get */
 
+static _Atomic uint64_t board_domain; /* our cgroup's id; a reader that sees the old one is told of that once more */
+
 static const struct hkp_board *board_get(void)
 {
 	return atomic_load_explicit(&board_mapped, memory_order_acquire);
@@ -126,34 +128,92 @@ bool hk_board_open(const char *runtime_dir)
 	return good;
 }
 
-/* The board, if what it says still holds at `now_nsec`. */
-static const struct hkp_board *board_valid(uint64_t now_nsec)
+void hk_board_set_domain(uint64_t domain)
+{
+	atomic_store_explicit(&board_domain, domain, memory_order_relaxed);
+}
+
+/* What a place on the board says; all zero once it has expired. */
+struct board_word {
+	uint64_t level;
+	uint64_t thread_budget_bytes;
+	uint64_t process_budget_bytes;
+};
+
+static struct board_word board_host(const struct hkp_board *board, uint64_t now_nsec)
+{
+	if (now_nsec >= __atomic_load_n(&board->expiry_nsec, __ATOMIC_ACQUIRE))
+		return (struct board_word){0};
+	return (struct board_word){
+	        .level = __atomic_load_n(&board->level, __ATOMIC_ACQUIRE),
+	        .thread_budget_bytes = __atomic_load_n(&board->thread_budget_bytes, __ATOMIC_ACQUIRE),
+	        .process_budget_bytes = __atomic_load_n(&board->process_budget_bytes, __ATOMIC_ACQUIRE),
+	};
+}
+
+/* The daemon may give a slot to another domain while we read it: then what was read is not ours. */
+static struct board_word board_slot(const struct hkp_board_slot *slot, uint64_t domain, uint64_t now_nsec)
+{
+	struct board_word word = {
+	        .level = __atomic_load_n(&slot->level, __ATOMIC_ACQUIRE),
+	        .thread_budget_bytes = __atomic_load_n(&slot->thread_budget_bytes, __ATOMIC_ACQUIRE),
+	};
+
+	word.process_budget_bytes = word.thread_budget_bytes * HKP_BOARD_PROCESS_THREADS;
+	if (now_nsec >= __atomic_load_n(&slot->expiry_nsec, __ATOMIC_ACQUIRE) ||
+	    __atomic_load_n(&slot->domain, __ATOMIC_ACQUIRE) != domain)
+		return (struct board_word){0};
+	return word;
+}
+
+static struct board_word board_own(const struct hkp_board *board, uint64_t now_nsec)
+{
+	uint64_t domain = atomic_load_explicit(&board_domain, memory_order_relaxed);
+	uint64_t n_slots = __atomic_load_n(&board->n_slots, __ATOMIC_ACQUIRE);
+
+	for (uint64_t i = 0; domain != 0 && i < n_slots && i < HKP_BOARD_SLOTS; i++)
+		if (__atomic_load_n(&board->slots[i].domain, __ATOMIC_ACQUIRE) == domain)
+			return board_slot(&board->slots[i], domain, now_nsec);
+	return (struct board_word){0};
+}
+
+/* The lower of two budgets, of which 0 is none. */
+static uint64_t board_tighter(uint64_t a, uint64_t b)
+{
+	if (a == 0 || b == 0)
+		return a + b;
+	return HK_MIN(a, b);
+}
+
+static struct board_word board_read(uint64_t now_nsec)
 {
 	const struct hkp_board *board = board_get();
+	struct board_word host, own;
 
-	if (!board || now_nsec >= __atomic_load_n(&board->expiry_nsec, __ATOMIC_ACQUIRE))
-		return NULL;
-	return board;
+	if (board == NULL)
+		return (struct board_word){0};
+	host = board_host(board, now_nsec);
+	own = board_own(board, now_nsec);
+	return (struct board_word){
+	        .level = HK_MAX(host.level, own.level),
+	        .thread_budget_bytes = board_tighter(host.thread_budget_bytes, own.thread_budget_bytes),
+	        .process_budget_bytes = board_tighter(host.process_budget_bytes, own.process_budget_bytes),
+	};
 }
 
 unsigned hk_board_level(uint64_t now_nsec)
 {
-	const struct hkp_board *board = board_valid(now_nsec);
-	uint64_t level = board ? __atomic_load_n(&board->level, __ATOMIC_ACQUIRE) : HKP_CALM;
+	uint64_t level = board_read(now_nsec).level;
 
 	return level > HKP_CRITICAL ? HKP_CRITICAL : (unsigned)level;
 }
 
 uint64_t hk_board_thread_budget(uint64_t now_nsec)
 {
-	const struct hkp_board *board = board_valid(now_nsec);
-
-	return board ? __atomic_load_n(&board->thread_budget_bytes, __ATOMIC_ACQUIRE) : 0;
+	return board_read(now_nsec).thread_budget_bytes;
 }
 
 uint64_t hk_board_process_budget(uint64_t now_nsec)
 {
-	const struct hkp_board *board = board_valid(now_nsec);
-
-	return board ? __atomic_load_n(&board->process_budget_bytes, __ATOMIC_ACQUIRE) : 0;
+	return board_read(now_nsec).process_budget_bytes;
 }

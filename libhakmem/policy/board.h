@@ -18,11 +18,15 @@ bool hk_board_adopt(int fd);
 /* Map the board file in `runtime_dir`, for processes without a control thread.  False if there is none. */
 bool hk_board_open(const char *runtime_dir);
 
-/* The host's level (enum hkp_pressure) at `now_nsec` (CLOCK_MONOTONIC); calm without a board or once it
- * expired. */
+/* Which slot of the board is this process's: its cgroup's id, as WELCOME says; 0 = none.  Same callers as adopt. */
+void hk_board_set_domain(uint64_t domain);
+
+/* The higher of the levels of the host and of our own domain (enum hkp_pressure) at `now_nsec` (CLOCK_MONOTONIC);
+ * calm without a board or once they expired. */
 unsigned hk_board_level(uint64_t now_nsec);
 
-/* Bytes that a thread's hot magazines, or a process's cold ones, may hold at `now_nsec`; 0 = the default. */
+/* Bytes that a thread's hot magazines, or a process's cold ones, may hold at `now_nsec`; 0 = the default.
+ * The lower of the host's and our own domain's. */
 uint64_t hk_board_thread_budget(uint64_t now_nsec);
 uint64_t hk_board_process_budget(uint64_t now_nsec);
 

@@ -306,6 +306,7 @@ static bool loop_on_welcome(struct loop *loop, const struct received *received)
 {
 	loop->welcome = true;
 	loop->failures = 0;
+	hk_board_set_domain(received->frame.welcome.domain);
 	if (received->n_fds == 1)
 		hk_board_adopt(received->fds[0]); /* without a board the frames still do */
 	return true;

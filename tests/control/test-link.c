@@ -324,6 +324,48 @@ static void test_board(void)
 	CHECK(level_now() == HKP_LOW);
 }
 
+static void put(int board, size_t offset, uint64_t value)
+{
+	CHECK(pwrite(board, &value, sizeof value, (off_t)offset) == sizeof value);
+}
+
+static void welcome_domain(int fd, uint64_t domain)
+{
+	struct hkp_frame welcome = {.header.type = HKP_WELCOME, .welcome.domain = domain};
+	struct hkp_result result;
+
+	CHECK(fake_send(fd, &welcome, NULL, 0));
+	CHECK(fake_flush(fd, 0, 1, &result));
+}
+
+/* A process goes by the slot of its own domain, beside the host's level; WELCOME without a board only moves it. */
+static void test_board_of_the_domain(void)
+{
+	int listener = fake_listen(), fd, board = fake_board(HKP_LOW, 60000, BOARD_SEALS);
+	size_t slot = offsetof(struct hkp_board, slots[1]);
+
+	put(board, offsetof(struct hkp_board, n_slots), 2);
+	put(board, offsetof(struct hkp_board, slots[0]) + offsetof(struct hkp_board_slot, domain), 71);
+	put(board, slot + offsetof(struct hkp_board_slot, domain), 72);
+	put(board, slot + offsetof(struct hkp_board_slot, level), HKP_CRITICAL);
+	put(board, slot + offsetof(struct hkp_board_slot, thread_budget_bytes), 500);
+	put(board, slot + offsetof(struct hkp_board_slot, expiry_nsec), now_nsec() + 30000000000u);
+	start();
+	fd = fake_register(listener);
+	welcome_with(fd, board);
+	CHECK(level_now() == HKP_LOW && hk_board_thread_budget(now_nsec()) == 1001);
+	welcome_domain(fd, 72);
+	CHECK(level_now() == HKP_CRITICAL && hk_board_thread_budget(now_nsec()) == 500);
+	CHECK(hk_board_process_budget(now_nsec()) == 1 + 2000); /* the tighter of the host's and 16 times the thread's */
+	CHECK(hk_board_level(now_nsec() + 31000000000u) == HKP_LOW); /* the slot expires by itself */
+	put(board, offsetof(struct hkp_board, expiry_nsec), 0);
+	CHECK(hk_board_thread_budget(now_nsec()) == 500 && hk_board_process_budget(now_nsec()) == 8000);
+	welcome_domain(fd, 71);
+	CHECK(level_now() == HKP_CALM && hk_board_thread_budget(now_nsec()) == 0);
+	welcome_domain(fd, 73); /* has no slot */
+	CHECK(level_now() == HKP_CALM);
+}
+
 static void test_board_refused(void)
 {
 	int listener = fake_listen(), fd, plain, zero = 0, small;
@@ -529,6 +571,7 @@ int main(void)
 	        {"unknown types are ignored", test_unknown_type_is_ignored, false},
 	        {"the daemon's uid must be trusted", test_peer_must_be_trusted, true},
 	        {"the board is read, expires and is replaced", test_board, false},
+	        {"the board's slot of the own domain", test_board_of_the_domain, false},
 	        {"a bad board is refused", test_board_refused, false},
 	        {"inline: the board file, no thread, no descriptor", test_inline, false},
 	        {"inline: no symlink", test_inline_symlink, false},

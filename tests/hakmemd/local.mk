@@ -29,5 +29,13 @@ check_PROGRAMS += tests/hakmemd/fake-client
 tests_hakmemd_fake_client_SOURCES = tests/hakmemd/fake-client.c
 tests_hakmemd_fake_client_LDADD = protocol/libprotocol.la
 
-dist_check_SCRIPTS += tests/hakmemd/pressure.test tests/hakmemd/service.test
-TESTS += tests/hakmemd/pressure.test tests/hakmemd/service.test
+# Records of the daemon, played back to the policy.
+check_PROGRAMS += tests/hakmemd/replay
+tests_hakmemd_replay_SOURCES = tests/hakmemd/replay.c
+tests_hakmemd_replay_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+tests_hakmemd_replay_LDADD = hakmemd/libdaemon.la $(JANSSON_LIBS)
+EXTRA_DIST += tests/hakmemd/traces tests/hakmemd/break-rules
+
+hakmemd_scripts = tests/hakmemd/pressure.test tests/hakmemd/replay.test tests/hakmemd/service.test
+dist_check_SCRIPTS += $(hakmemd_scripts)
+TESTS += $(hakmemd_scripts)

@@ -25,6 +25,7 @@ struct world {
 	uint64_t now_nsec;
 	uint64_t cpu_nsec; /* of all */
 	bool paused;
+	struct policy_scene scene;
 };
 
 static void world_step(struct world *world)
@@ -36,11 +37,15 @@ static void world_step(struct world *world)
 		domains[i] = &world->domains[i];
 	for (size_t i = 0; i < N_CLIENTS; i++) {
 		clients[i] = &world->clients[i];
-		clients[i]->has_cpu = policy_wants_cpu(&world->config, clients[i]);
+		clients[i]->has_cpu = policy_wants_cpu(&world->config, clients[i], world->now_nsec);
 		clients[i]->cpu_nsec = world->cpu_nsec;
 	}
-	world->n_advice = policy_step(&world->config, world->now_nsec, world->paused, domains, N_DOMAINS, clients,
-		N_CLIENTS, world->advice, N_CLIENTS);
+	world->scene = (struct policy_scene){.domains = domains,
+		.n_domains = N_DOMAINS,
+		.clients = clients,
+		.n_clients = N_CLIENTS,
+		.paused = world->paused};
+	world->n_advice = policy_step(&world->config, world->now_nsec, &world->scene, world->advice, N_CLIENTS);
 }
 
 /* One second in which `domain` stalled for so long. */
@@ -63,7 +68,12 @@ static void world_answer(struct world *world, uint64_t actual_bytes)
 {
 	for (size_t i = 0; i < world->n_advice; i++) {
 		const struct policy_advice *advice = &world->advice[i];
-		struct policy_outcome outcome = {advice->level, actual_bytes, actual_bytes, 1000};
+		struct policy_outcome outcome = {.level = advice->level,
+			.claimed_bytes = actual_bytes,
+			.actual_bytes = actual_bytes,
+			.usec = 1000,
+			.target_bytes = advice->target_bytes,
+			.taken_bytes = advice->client->taken_bytes};
 
 		policy_sent(&world->config, world->now_nsec, advice->client, advice->level, advice->reason);
 		policy_result(&world->config, world->now_nsec, advice->client, &outcome);
@@ -87,6 +97,7 @@ static int setup(void **state)
 	config_init(&config);
 	world->config = config.policy;
 	world->config.idle_nsec = 0; /* tests of idleness turn it on */
+	world->config.budget_first_bytes = 1024 * MIB; /* and tests of budgets make it small */
 	world->now_nsec = 1000 * NSEC_PER_SEC;
 	for (int i = 0; i < N_DOMAINS; i++) {
 		policy_domain_init(&world->domains[i], i == HOST);
@@ -527,6 +538,390 @@ static void test_idle_floor(void **state)
 	assert_non_null(world_advice(world, A2));
 }
 
+/* ---- budgets ---- */
+
+/* Bytes that the round under way asked for. */
+static uint64_t world_asked(const struct world *world)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < world->n_advice; i++)
+		sum += util_min(world->advice[i].target_bytes, world->advice[i].client->releasable_bytes);
+	return sum;
+}
+
+static void world_small_budget(struct world *world)
+{
+	world->config.budget_first_bytes = 16 * MIB;
+	world->config.enter[2] = (struct policy_stall){.full = true, .stall_usec = 1999999, .window_usec = 2000000};
+}
+
+static void test_budget_doubles(void **state)
+{
+	struct world *world = *state;
+
+	world_small_budget(world);
+	world_second(world, A, 250, 0);
+	assert_int_equal(world->n_advice, 1); /* one can give all that is asked for */
+	assert_int_equal(world_asked(world), 16 * MIB);
+	world_answer(world, 16 * MIB);
+	world_second(world, A, 250, 0);
+	assert_int_equal(world->n_advice, 0); /* the budget is spent */
+	world_second(world, A, 250, 0);
+	assert_int_equal(world_asked(world), 32 * MIB);
+	world_answer(world, 32 * MIB);
+	world_seconds(world, 1);
+	world_second(world, A, 500, 0);
+	assert_int_equal(world_asked(world), 64 * MIB);
+	world_answer(world, 64 * MIB);
+	world_seconds(world, 1);
+	world_second(world, A, 500, 0);
+	assert_int_equal(world->domains[A].budget_bytes, 128 * MIB);
+	assert_int_equal(world->n_advice, 1); /* the other: the first has nothing left that it was not asked for */
+}
+
+static void test_budget_begins_anew(void **state)
+{
+	struct world *world = *state;
+
+	world_small_budget(world);
+	world_second(world, A, 250, 0);
+	world_seconds(world, 1);
+	world_second(world, A, 250, 0);
+	assert_int_equal(world->domains[A].budget_bytes, 32 * MIB);
+	world_seconds(world, 40);
+	assert_int_equal(world->domains[A].level, HKP_CALM);
+	world_second(world, A, 250, 0);
+	assert_int_equal(world->domains[A].budget_bytes, 16 * MIB);
+}
+
+static void test_budget_covers_shortage(void **state)
+{
+	struct world *world = *state;
+
+	world_small_budget(world);
+	world->domains[A].headroom = 0.08;
+	world->domains[A].limit_bytes = 1000 * MIB;
+	world_seconds(world, 1);
+	assert_in_range(world_asked(world), 39 * MIB, 41 * MIB); /* from 8 % to 1.2 x 10 % */
+}
+
+static void test_everything_has_no_budget(void **state)
+{
+	struct world *world = *state;
+
+	world->config.budget_first_bytes = MIB;
+	world_second(world, A, 500, 400);
+	world_second(world, A, 500, 400);
+	world_second(world, A, 500, 400);
+	assert_int_equal(world_advice(world, A1)->level, 3);
+	assert_int_equal(world_advice(world, A1)->target_bytes, UINT64_MAX);
+	assert_non_null(world_advice(world, A2));
+}
+
+/* Rounds that headroom asks for follow faster: it does not lag. */
+static void test_headroom_paces_rounds(void **state)
+{
+	struct world *world = *state;
+
+	world->domains[A].headroom = 0.09;
+	world_seconds(world, 1);
+	assert_int_equal(world_advice(world, A1)->level, 2); /* and go deep at once */
+	world->now_nsec += 250 * NSEC_PER_MSEC;
+	world_step(world);
+	assert_int_equal(world->domains[A].budget_bytes, 2048 * MIB);
+}
+
+/* However still it stands: 20 MiB above medium can be gone in 80 ms.  But only while somebody could help. */
+static void test_looks_often_near_the_limit(void **state)
+{
+	struct world *world = *state;
+
+	world->domains[A].headroom = 0.2;
+	world->domains[A].limit_bytes = 1000 * MIB;
+	world_seconds(world, 2);
+	assert_in_range(world->scene.look_nsec, 200 * NSEC_PER_MSEC, 220 * NSEC_PER_MSEC);
+	world->domains[A].limit_bytes = 100000 * MIB;
+	world_seconds(world, 1);
+	assert_true(world->scene.look_nsec > 10 * NSEC_PER_SEC);
+	world->domains[A].limit_bytes = 1000 * MIB;
+	world->clients[A1].releasable_bytes = world->clients[A2].releasable_bytes = 1;
+	world_seconds(world, 2);
+	assert_true(world->scene.look_nsec == UINT64_MAX);
+}
+
+static void test_looks_sooner_as_headroom_falls(void **state)
+{
+	struct world *world = *state;
+
+	world->domains[A].headroom = 0.40;
+	world_seconds(world, 1);
+	assert_true(world->scene.look_nsec == UINT64_MAX);
+	world->domains[A].headroom = 0.30;
+	world_seconds(world, 1);
+	assert_in_range(world->scene.look_nsec, 999 * NSEC_PER_MSEC, 1001 * NSEC_PER_MSEC); /* half of (30 - 10) / 10 */
+	world->domains[A].headroom = 0.11;
+	world_seconds(world, 1);
+	assert_int_equal(world->scene.look_nsec, 100 * NSEC_PER_MSEC);
+	world->domains[A].headroom = 0.2;
+	world_seconds(world, 1);
+	assert_true(world->scene.look_nsec == UINT64_MAX);
+}
+
+/* ---- regret ---- */
+
+static void test_regret_backs_off(void **state)
+{
+	struct world *world = *state;
+	unsigned n_asked = 0;
+
+	world->config.enter[1] = world->config.enter[2];
+	for (int i = 0; i < 100; i++) {
+		world_second(world, A, 100, 0);
+		n_asked += world_advice(world, A1) != NULL;
+		world_answer(world, 8 * MIB);
+		world->clients[A1].taken_bytes += 8 * MIB / 4; /* all of it again within four seconds */
+	}
+	assert_in_range(n_asked, 2, 4); /* 0, then after 40, 160 s: not every ten */
+	assert_true(world->clients[A1].n_regrets >= 2);
+}
+
+static void test_little_regret_doubles(void **state)
+{
+	struct world *world = *state;
+
+	world->config.enter[1] = world->config.enter[2];
+	world_second(world, A, 100, 0);
+	world_answer(world, 20 * MIB);
+	world->clients[A1].taken_bytes += 4 * MIB; /* a fifth */
+	world->clients[A2].taken_bytes += MIB;     /* a twentieth */
+	for (int i = 0; i < 10; i++)
+		world_second(world, A, 100, 0);
+	assert_int_equal(world->clients[A1].backoff_nsec, 20 * NSEC_PER_SEC);
+	assert_int_equal(world->clients[A2].backoff_nsec, 10 * NSEC_PER_SEC);
+}
+
+/* Pages given back inside SuperSlabs that stay are taken again without any new one: the kernel sees it. */
+static void test_regret_by_the_kernel(void **state)
+{
+	struct world *world = *state;
+
+	world_second(world, A, 250, 0);
+	world->clients[A1].held_bytes = 100 * MIB;
+	world_answer(world, 8 * MIB);
+	world->clients[A1].regret_held_bytes = 92 * MIB;
+	world_second(world, A, 250, 0);
+	assert_int_equal(world->clients[A1].n_regrets, 1);
+}
+
+static void test_regret_later_is_none(void **state)
+{
+	struct world *world = *state;
+
+	world_second(world, A, 250, 0);
+	world_answer(world, 8 * MIB);
+	world_seconds(world, 11);
+	world->clients[A1].taken_bytes += 64 * MIB;
+	world_seconds(world, 1);
+	assert_int_equal(world->clients[A1].n_regrets, 0);
+}
+
+static void test_regret_halves_the_budget(void **state)
+{
+	struct world *world = *state;
+
+	world_small_budget(world);
+	world_second(world, A, 250, 0);
+	world_answer(world, 16 * MIB);
+	world->clients[A1].taken_bytes += 16 * MIB;
+	world->clients[A2].taken_bytes += 16 * MIB;
+	world_second(world, A, 250, 0);
+	world_second(world, A, 250, 0);
+	assert_int_equal(world->domains[A].budget_bytes, 8 * MIB);
+	assert_int_equal(world->domains[B].budget_bytes, 0);
+}
+
+/* ---- how many, in what order, when ---- */
+
+static void test_at_once(void **state)
+{
+	struct world *world = *state;
+
+	world->config.n_at_once = 1;
+	world_second(world, A, 250, 0);
+	assert_int_equal(world->n_advice, 1);
+	assert_int_equal(world->scene.n_waiting, 1);
+	world->advice[0].client->busy_level = 1;
+	world_step(world);
+	assert_int_equal(world->n_advice, 0);
+	assert_int_equal(world->scene.n_waiting, 1);
+	world->clients[A1].busy_level = world->clients[A2].busy_level = -1;
+	policy_sent(&world->config, world->now_nsec, &world->clients[A1], 1, HKP_REASON_PRESSURE);
+	/* It has answered: in the same round comes the other. */
+	world_step(world);
+	assert_non_null(world_advice(world, A2));
+}
+
+static void test_protected_last(void **state)
+{
+	struct world *world = *state;
+
+	world->domains[A].protected_ = true;
+	world->clients[A1].idle = true;
+	world->clients[B1].releasable_bytes = 2 * MIB;
+	world->domains[HOST].n_reclaims++;
+	world_second(world, HOST, 250, 0);
+	assert_int_equal(world->n_advice, 3);
+	assert_ptr_equal(world->advice[0].client, &world->clients[B1]);
+	assert_ptr_equal(world->advice[1].client, &world->clients[A1]);
+	world->domains[HOST].headroom = 0.4;
+	world_second(world, A, 250, 0); /* against its own cgroup memory.low says nothing */
+	assert_ptr_equal(world->advice[0].client, &world->clients[A1]);
+}
+
+static void test_trust_counts(void **state)
+{
+	struct world *world = *state;
+	struct policy_outcome lie = {.level = 0, .claimed_bytes = 64 * MIB, .actual_bytes = 0, .usec = 1};
+	double rate;
+
+	world->clients[A1].releasable_bytes = 65 * MIB;
+	rate = world->clients[A1].bytes_per_usec;
+	for (int i = 0; i < 5; i++)
+		policy_result(&world->config, world->now_nsec, &world->clients[A1], &lie);
+	assert_true(world->clients[A1].trust < 0.2);
+	world->clients[A1].bytes_per_usec = rate; /* that its word alone tells the two apart */
+	world_second(world, A, 250, 0);
+	assert_ptr_equal(world->advice[0].client, &world->clients[A2]);
+	assert_true(policy_expected_bytes(&world->clients[A1]) < 13 * MIB);
+}
+
+/* It gave all that the budget let it be asked for: it may be asked again in the next round. */
+static void test_target_met_is_not_held_off(void **state)
+{
+	struct world *world = *state;
+
+	world_small_budget(world);
+	world->clients[A2].omit = true;
+	world_second(world, A, 250, 0);
+	world_answer(world, 16 * MIB);
+	world_second(world, A, 250, 0);
+	world->config.enter[1] = world->config.enter[2]; /* the same depth */
+	world_second(world, A, 250, 0);
+	assert_non_null(world_advice(world, A1));
+}
+
+static void test_excluded(void **state)
+{
+	struct world *world = *state;
+
+	world->config.idle_nsec = 5 * NSEC_PER_SEC;
+	world->clients[A1].excluded = true;
+	for (int i = 0; i < 10; i++) {
+		world_second(world, A, 250, 0);
+		assert_null(world_advice(world, A1));
+	}
+	assert_int_equal(world->clients[A1].verdict, POLICY_EXCLUDED);
+}
+
+static void test_jitter(void **state)
+{
+	struct world *world = *state;
+	struct policy_outcome nothing = {.level = 2, .usec = 1};
+	uint64_t first[2];
+
+	for (int i = 0; i < 2; i++) {
+		struct policy_client *client = &world->clients[i];
+
+		client->seed = 77 + (uint64_t)i;
+		policy_result(&world->config, world->now_nsec, client, &nothing);
+		first[i] = client->next_flush_nsec[2] - world->now_nsec;
+		assert_in_range(first[i], 20 * NSEC_PER_SEC, 25 * NSEC_PER_SEC);
+	}
+	assert_int_not_equal(first[0], first[1]);
+}
+
+static void test_idle_jitter(void **state)
+{
+	struct world *world = *state;
+	int second[2] = {0, 0};
+
+	world->config.idle_nsec = 40 * NSEC_PER_SEC;
+	world->clients[A1].seed = 1;
+	world->clients[A2].seed = 4;
+	for (int i = 1; i < 60; i++) {
+		world_seconds(world, 1);
+		for (int j = 0; j < 2; j++)
+			if (world_advice(world, j) && !second[j])
+				second[j] = i;
+	}
+	assert_in_range(second[0], 40, 51);
+	assert_in_range(second[1], 40, 51);
+	assert_int_not_equal(second[0], second[1]);
+}
+
+/* ---- signals ---- */
+
+static void test_blinded(void **state)
+{
+	struct world *world = *state;
+
+	world->domains[HOST].headroom = 0.08;
+	for (int i = 0; i < 2; i++) {
+		world->domains[HOST].n_stalls += 500;
+		world->domains[HOST].n_reclaims += 500;
+		world_second(world, HOST, 0, 0);
+		assert_int_equal(world->domains[HOST].level, HKP_CALM);
+	}
+	world->domains[HOST].n_stalls += 500;
+	world->domains[HOST].n_reclaims += 500;
+	world_second(world, HOST, 0, 0);
+	assert_true(policy_blinded(&world->domains[HOST], world->now_nsec));
+	assert_int_equal(world->domains[HOST].level, HKP_MEDIUM);
+	world->domains[HOST].headroom = 0.5;
+	world_seconds(world, 60);
+	assert_false(policy_blinded(&world->domains[HOST], world->now_nsec));
+}
+
+static void test_not_blinded_while_the_counter_moves(void **state)
+{
+	struct world *world = *state;
+
+	for (int i = 0; i < 10; i++) {
+		world->domains[HOST].n_stalls += 500;
+		world_second(world, HOST, 20, 0);
+	}
+	assert_false(policy_blinded(&world->domains[HOST], world->now_nsec));
+}
+
+static void test_hits_are_low(void **state)
+{
+	struct world *world = *state;
+
+	world->domains[A].n_hits = 3;
+	world_seconds(world, 1);
+	assert_int_equal(world->domains[A].level, HKP_LOW);
+	world_seconds(world, 11);
+	assert_int_equal(world->domains[A].level, HKP_CALM);
+}
+
+static void test_verdicts(void **state)
+{
+	struct world *world = *state;
+
+	world_seconds(world, 1);
+	assert_int_equal(world->clients[A1].verdict, POLICY_CALM);
+	world->clients[A2].releasable_bytes = 1;
+	world_second(world, A, 250, 0);
+	assert_int_equal(world->clients[A1].verdict, POLICY_ASKED);
+	assert_int_equal(world->clients[A1].verdict_level, HKP_MEDIUM);
+	assert_int_equal(world->clients[A2].verdict, POLICY_FLOOR);
+	assert_int_equal(world->clients[B1].verdict, POLICY_CALM);
+	world_answer(world, 0);
+	world_second(world, A, 250, 0);
+	assert_int_equal(world->clients[A1].verdict, POLICY_HELD_OFF);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -541,6 +936,14 @@ int main(void)
 		TEST(test_busy_waits_for_deeper), TEST(test_omit), TEST(test_paused), TEST(test_idle),
 		TEST(test_idle_once_per_episode), TEST(test_idle_flush_is_no_activity),
 		TEST(test_idle_needs_quiet_heap), TEST(test_idle_needs_quiet_cpu), TEST(test_idle_floor),
+		TEST(test_budget_doubles), TEST(test_budget_begins_anew), TEST(test_budget_covers_shortage),
+		TEST(test_everything_has_no_budget), TEST(test_headroom_paces_rounds),
+		TEST(test_looks_sooner_as_headroom_falls), TEST(test_looks_often_near_the_limit), TEST(test_regret_backs_off),
+		TEST(test_little_regret_doubles), TEST(test_regret_by_the_kernel), TEST(test_regret_later_is_none),
+		TEST(test_regret_halves_the_budget), TEST(test_at_once), TEST(test_protected_last),
+		TEST(test_trust_counts), TEST(test_target_met_is_not_held_off), TEST(test_excluded),
+		TEST(test_jitter), TEST(test_idle_jitter), TEST(test_blinded),
+		TEST(test_not_blinded_while_the_counter_moves), TEST(test_hits_are_low), TEST(test_verdicts),
 	};
 
 	return cmocka_run_group_tests_name("policy", tests, NULL, NULL);

@@ -28,8 +28,9 @@ static const struct golden {
 	{{.header = {.type = HKP_BYE, .seq = 7}, .bye = {.reason = HKP_BYE_STOPPED, .stay_away_sec = 300}},
 		"484b4d31" "01" "0b" "1800" "07000000" "00000000" "02000000" "2c010000"},
 	{{.header = {.type = HKP_WELCOME},
-		 .welcome = {.client_id = 0x1122334455667788, .daemon_version = 0x100, .flags = 0}},
-		"484b4d31" "01" "14" "2000" "00000000" "00000000" "8877665544332211" "00010000" "00000000"},
+		 .welcome = {.client_id = 0x1122334455667788, .daemon_version = 0x100, .flags = 0, .domain = 0x3039}},
+		"484b4d31" "01" "14" "2800" "00000000" "00000000" "8877665544332211" "00010000" "00000000"
+		"3930000000000000"},
 	{{.header = {.type = HKP_FLUSH, .seq = 0x01020304},
 		 .flush = {.level = 2, .reason = HKP_REASON_IDLE, .target_bytes = UINT64_MAX, .deadline_msec = 1500}},
 		"484b4d31" "01" "1e" "2800" "04030201" "00000000" "02000000" "02000000" "ffffffffffffffff"
@@ -78,6 +79,12 @@ static void test_golden(void **state)
 	}
 }
 
+/* Bytes at the end of a frame that 1.0 did not have: a record without them is whole. */
+static size_t n_later(const struct golden *frame)
+{
+	return frame->frame.header.type == HKP_WELCOME ? sizeof(uint64_t) : 0;
+}
+
 /* Every shorter record of every frame is refused, also where its length field agrees; reads stay inside. */
 static void test_truncated(void **state)
 {
@@ -95,7 +102,8 @@ static void test_truncated(void **state)
 			assert_int_equal(hkp_decode(exact, cut, &back), -EBADMSG);
 			if (cut >= 8) {
 				exact[6] = (uint8_t)cut;
-				assert_int_equal(hkp_decode(exact, cut, &back), -EBADMSG);
+				assert_int_equal(hkp_decode(exact, cut, &back),
+					cut == length - n_later(&golden[i]) ? 0 : -EBADMSG);
 			}
 			free(exact);
 		}

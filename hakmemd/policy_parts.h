@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of the policy share among themselves: see policy.h.
+ */
+#ifndef HAKMEMD_POLICY_PARTS_H
+#define HAKMEMD_POLICY_PARTS_H
+
+#include "hakmemd/policy.h"
+
+#define POLICY_HEADROOM_HOLD 1.2 /* headroom leaves a level at 1.2 x its entry value */
+
+/* policy_level.c: take the sample of this step, and move the level. */
+void policy_level_update(const struct policy_config *config, struct policy_domain *domain, uint64_t now_nsec);
+
+/* How soon headroom should be looked at again; call before policy_level_update().  UINT64_MAX = any time. */
+uint64_t policy_level_look(const struct policy_config *config, struct policy_domain *domain, uint64_t now_nsec);
+
+/* policy_client.c: judge the latest flush, and see whether the client is idle. */
+void policy_client_update(const struct policy_config *config, struct policy_client *client, uint64_t now_nsec);
+
+/* True while the client is to be left alone at that flush level. */
+bool policy_held_off(const struct policy_client *client, uint64_t now_nsec, unsigned level);
+
+#endif
