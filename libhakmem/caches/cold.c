@@ -206,11 +206,21 @@ static void cold_grow(struct hk_class *class)
 		hk_own_free(unused, n_slots * sizeof *slots);
 }
 
+static _Atomic uint64_t cold_total_max = COLD_TOTAL_MAX;
+
+void hk_cold_limit(uint64_t bytes)
+{
+	uint64_t most = bytes != 0 ? HK_MIN(bytes, COLD_TOTAL_MAX) : COLD_TOTAL_MAX;
+	if (HK_UNLIKELY(atomic_load_explicit(&cold_total_max, memory_order_relaxed) != most))
+		atomic_store_explicit(&cold_total_max, most, memory_order_relaxed);
+}
+
 /* Push what there is room for; returns how many. */
 static unsigned cold_push(struct hk_class *class, void *const *blocks, unsigned count, int hot_delta)
 {
 	struct cold_before before = cold_enter(class);
-	bool full = __atomic_load_n(&hk_stats()->cold_bytes, __ATOMIC_RELAXED) >= COLD_TOTAL_MAX;
+	bool full = __atomic_load_n(&hk_stats()->cold_bytes, __ATOMIC_RELAXED) >=
+		    atomic_load_explicit(&cold_total_max, memory_order_relaxed);
 	unsigned n = full ? 0 : HK_MIN(class->n_slots - class->n_cold, count);
 	if (n != 0)
 		memcpy(class->slots + class->n_cold, blocks, n * sizeof *blocks);

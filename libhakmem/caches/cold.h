@@ -47,6 +47,9 @@ void hk_cold_recount_hot(unsigned class_idx, uint32_t n_hot);
 /* Publish the class's counters; what happens in its slabs behind the magazines' back is seen only then. */
 void hk_cold_refresh(unsigned class_idx);
 
+/* What all cold magazines together may hold from now on; 0 = the default. */
+void hk_cold_limit(uint64_t bytes);
+
 /* How many blocks the cold magazine of a class may hold at most. */
 unsigned hk_cold_slots_max(unsigned class_idx);
 

@@ -22,6 +22,9 @@
 #define THREAD_MISSES_TO_GROW 3u
 #define THREAD_EAGER_BYTES    256u
 
+/* Classes looked at on one slow path after the budget fell. */
+#define THREAD_SHRINK_TRIES 16u
+
 /* Capacities, in slots and in bytes of blocks: a magazine takes what both allow, but 2 blocks in any case. */
 static const uint16_t thread_ladder[] = {0, HK_MAGAZINE_FIRST, 32, 128, 512, HK_HOT_SLOTS_MAX};
 static const uint32_t thread_ladder_bytes[] = {0, 1u << 10, 8u << 10, 64u << 10, 256u << 10, 1u << 20};
@@ -238,20 +241,33 @@ static unsigned thread_step(struct hk_thread *self, unsigned class_idx, struct h
 	return step;
 }
 
-static uint64_t thread_budget(void)
+static _Atomic uint64_t thread_limit_bytes; /* by order of the board; 0 = none */
+
+void hk_caches_limit(uint64_t thread_bytes, uint64_t cold_bytes)
 {
-	uint64_t n_threads = __atomic_load_n(&hk_stats()->threads, __ATOMIC_RELAXED);
-	uint64_t share = THREAD_BUDGET_ALL / HK_MAX(n_threads, 1u);
-	return HK_MAX(HK_MIN(share, THREAD_BUDGET_MOST), THREAD_BUDGET_LEAST);
+	/* read first: the line is shared by all slow paths and changes hardly ever */
+	if (HK_UNLIKELY(atomic_load_explicit(&thread_limit_bytes, memory_order_relaxed) != thread_bytes))
+		atomic_store_explicit(&thread_limit_bytes, thread_bytes, memory_order_relaxed);
+	hk_cold_limit(cold_bytes);
 }
 
-/* Make room in the budget: other classes' magazines shrink in turn.  Those in use will grow again. */
-static bool thread_make_room(struct hk_thread *self, unsigned class_idx, struct hk_set *set, uint64_t bytes)
+static uint64_t thread_budget(void)
 {
-	uint64_t budget = thread_budget();
-	for (unsigned tries = 0; self->budget_used + bytes > budget; tries++) {
+	uint64_t limit = atomic_load_explicit(&thread_limit_bytes, memory_order_relaxed);
+	uint64_t n_threads = __atomic_load_n(&hk_stats()->threads, __ATOMIC_RELAXED);
+	uint64_t share = THREAD_BUDGET_ALL / HK_MAX(n_threads, 1u);
+	share = HK_MAX(HK_MIN(share, THREAD_BUDGET_MOST), THREAD_BUDGET_LEAST);
+	return limit != 0 ? HK_MIN(limit, share) : share;
+}
+
+/* Make room in the budget: other classes' magazines shrink in turn, at most `tries` of them.  Those in use will grow
+ * again. */
+static bool thread_make_room(struct hk_thread *self, unsigned class_idx, struct hk_set *set, uint64_t bytes,
+			     unsigned tries)
+{
+	for (uint64_t budget = thread_budget(); self->budget_used + bytes > budget; tries--) {
 		unsigned victim = self->hand++ % HK_CLASSES;
-		if (tries == 2 * HK_CLASSES)
+		if (tries == 0)
 			return false;
 		unsigned step = victim != class_idx ? thread_step(self, victim, set) : 0;
 		if (step != 0)
@@ -267,7 +283,7 @@ static void thread_grow(struct hk_thread *self, unsigned class_idx, struct hk_se
 	uint64_t more = thread_capacity(class_idx, step + 1) - thread_capacity(class_idx, step);
 	bool frugal = hk_clock_coarse_nsec() < atomic_load_explicit(&thread_frugal_until, memory_order_relaxed);
 	if ((!frugal || step == 0) &&
-	    thread_make_room(self, class_idx, set, more * hk_class_info[class_idx].block_bytes))
+	    thread_make_room(self, class_idx, set, more * hk_class_info[class_idx].block_bytes, 2 * HK_CLASSES))
 		thread_resize(self, class_idx, set, step + 1);
 }
 
@@ -285,6 +301,8 @@ static unsigned thread_prepare(struct hk_thread *self, unsigned class_idx)
 	HK_POINT(thread_prepared);
 	if (grow)
 		thread_grow(self, class_idx, set);
+	else if (HK_UNLIKELY(self->budget_used > thread_budget())) /* the budget fell: a few at a time */
+		thread_make_room(self, HK_CLASSES, set, 0, THREAD_SHRINK_TRIES);
 	unsigned capacity = hk_gate_enter(self)->magazines[class_idx].capacity;
 	hk_gate_leave(self);
 	return capacity;

@@ -39,6 +39,12 @@ void hk_threads_each_hot(void (*look)(void *block, unsigned class_idx, void *arg
 /* Until this CLOCK_MONOTONIC time new magazines stay at their smallest (after a flush of everything). */
 void hk_threads_set_frugal(uint64_t until_nsec);
 
+/*
+ * What one thread's hot magazines and all cold ones may hold by order of the board; 0 = the default.  Threads notice
+ * on their next slow paths and shrink a few magazines on each.
+ */
+void hk_caches_limit(uint64_t thread_bytes, uint64_t cold_bytes);
+
 /* In a fork child, by the one thread left: the others' sets become reclaimable or lost. */
 void hk_threads_postfork_child(void);
 

@@ -8,6 +8,7 @@
 #include "base/counters.h"
 #include "base/options.h"
 #include "caches/thread.h"
+#include "policy/board.h"
 #include "policy/control.h"
 #include "policy/flush.h"
 #include "pools/large.h"
@@ -16,13 +17,29 @@
 #include <errno.h>
 #include <string.h>
 
-/* After a slow path, under no lock: is it time to register, or to decay? */
+/* How often slow paths look at the board: often enough for pressure, which lasts seconds. */
+#define FRONT_BOARD_NSEC 10000000u
+
+/* What the board allows, for the caches. */
+static void front_read_board(uint64_t now_nsec)
+{
+	static _Atomic uint64_t next_nsec;
+	if (HK_LIKELY(now_nsec < atomic_load_explicit(&next_nsec, memory_order_relaxed)))
+		return;
+	atomic_store_explicit(&next_nsec, now_nsec + FRONT_BOARD_NSEC, memory_order_relaxed);
+	hk_caches_limit(hk_board_thread_budget(now_nsec), hk_board_process_budget(now_nsec));
+}
+
+/* After a slow path, under no lock: is it time to register, or to decay; is memory short? */
 static void front_poke(void)
 {
-	const struct hkp_stats *s = hk_stats();
-	uint64_t heap_bytes = s->superslabs * HK_SUPERSLAB_BYTES + s->large_bytes; /* racy reads: a hint */
+	struct hkp_stats *s = hk_stats(); /* racy reads: hints */
+	uint64_t heap_bytes = __atomic_load_n(&s->superslabs, __ATOMIC_RELAXED) * HK_SUPERSLAB_BYTES +
+			      __atomic_load_n(&s->large_bytes, __ATOMIC_RELAXED);
 	if (heap_bytes >= hk_options.control_threshold_bytes)
 		hk_control_poke();
+	if (HK_UNLIKELY(hk_board_present()))
+		front_read_board(__atomic_load_n(&s->activity_nsec, __ATOMIC_RELAXED));
 	hk_decay_poke();
 }
 

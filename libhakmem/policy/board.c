@@ -41,6 +41,11 @@ static const struct hkp_board *board_get(void)
 	return atomic_load_explicit(&board_mapped, memory_order_acquire);
 }
 
+bool hk_board_present(void)
+{
+	return atomic_load_explicit(&board_mapped, memory_order_relaxed) != NULL;
+}
+
 /* A regular file of at least the board's size, with the board's head. */
 static bool board_verify(int fd, struct stat *ret_stat)
 {

@@ -21,6 +21,9 @@ bool hk_board_open(const char *runtime_dir);
 /* Which slot of the board is this process's: its cgroup's id, as WELCOME says; 0 = none.  Same callers as adopt. */
 void hk_board_set_domain(uint64_t domain);
 
+/* Is there a board at all?  One load. */
+bool hk_board_present(void);
+
 /* The higher of the levels of the host and of our own domain (enum hkp_pressure) at `now_nsec` (CLOCK_MONOTONIC);
  * calm without a board or once they expired. */
 unsigned hk_board_level(uint64_t now_nsec);

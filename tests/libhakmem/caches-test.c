@@ -83,6 +83,27 @@ static void magazines_climb_the_ladder_within_the_budget(void **state)
 	assert_true(hk_self->budget_used <= 2 * MIB);
 }
 
+/* The board's word: a busy thread keeps within it, a few magazines at a time, and grows again once it is gone. */
+static void a_limit_shrinks_what_is_there(void **state)
+{
+	uint64_t before;
+	(void)state;
+	for (unsigned c = 0; c < 20; c++)
+		for (unsigned i = 0; i < 20; i++)
+			tide(hk_class_info[c].block_bytes, 2000);
+	before = hk_self->budget_used;
+	assert_true(before > 256 * KIB);
+	hk_caches_limit(64 * KIB, MIB);
+	for (unsigned i = 0; i < 200; i++)
+		tide(2048, 64); /* slow paths of one class are enough */
+	assert_true(hk_self->budget_used <= 64 * KIB);
+	hk_caches_limit(0, 0);
+	for (unsigned i = 0; i < 20; i++)
+		tide(16, 4000);
+	assert_int_equal(capacity_of(0), 1024);
+	unit_assert_conserved();
+}
+
 static void a_flushed_set_starts_small_again(void **state)
 {
 	(void)state;
@@ -298,6 +319,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(small_magazines_start_at_once_large_ones_later, unit_flush),
 		cmocka_unit_test_setup(magazines_climb_the_ladder_within_the_budget, unit_flush),
+		cmocka_unit_test_setup(a_limit_shrinks_what_is_there, unit_flush),
 		cmocka_unit_test_setup(a_flushed_set_starts_small_again, unit_flush),
 		cmocka_unit_test_setup(after_a_flush_of_everything_magazines_stay_small, unit_flush),
 		cmocka_unit_test_setup(slow_paths_tell_what_is_hot, unit_flush),
