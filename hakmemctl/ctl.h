@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* CTL_LIBRARY, the installed library's path, comes from the Makefile. */
+
 enum ctl_exit { /* exit codes; scripts rely on them */
 	CTL_OK = 0,
 	CTL_ERROR = 1,
@@ -31,12 +33,16 @@ struct ctl_options {
 	int pid;
 	int level;             /* -1 = not given */
 	uint64_t target_bytes; /* 0 = not given */
+	bool force;
+	const char *word; /* a UNIT, or a UNIT or PID */
+	char **command;   /* of run; ended by NULL */
 };
 
 /* Carries a verb out; returns an exit code. */
 typedef int ctl_verb(const struct ctl_options *options);
 
 ctl_verb verb_status, verb_list, verb_stats, verb_flush, verb_pause, verb_resume, verb_reload;
+ctl_verb verb_enable, verb_disable, verb_check, verb_run;
 
 /*
  * Call `method` of the daemon; takes the reference to `parameters` (NULL = none).  Returns CTL_OK with the answer's

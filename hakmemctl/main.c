@@ -16,7 +16,7 @@
 #include "hakmemd/util.h"
 #include "protocol/wire.h"
 
-enum main_pid { PID_NONE, PID_MAY, PID_MUST };
+enum main_pid { PID_NONE, PID_MAY, PID_MUST, WORD_UNIT, WORD_UNIT_PID, WORD_COMMAND };
 
 static const struct main_verb {
 	const char *name;
@@ -31,9 +31,13 @@ static const struct main_verb {
 	{"pause", verb_pause, PID_NONE, "no flush but on request, until resume"},
 	{"resume", verb_resume, PID_NONE, "end a pause"},
 	{"reload", verb_reload, PID_NONE, "have the daemon read its configuration anew"},
+	{"check", verb_check, WORD_UNIT_PID, "does it run on the library, and if not, why"},
+	{"enable", verb_enable, WORD_UNIT, "have a service run on the library from its next start"},
+	{"disable", verb_disable, WORD_UNIT, "undo enable"},
+	{"run", verb_run, WORD_COMMAND, "run a command on the library"},
 };
 
-enum main_option { OPTION_JSON, OPTION_DIR, OPTION_TIMEOUT, OPTION_LEVEL, OPTION_TARGET, OPTION_HELP, OPTION_VERSION };
+enum main_option { OPTION_JSON, OPTION_DIR, OPTION_TIMEOUT, OPTION_LEVEL, OPTION_TARGET, OPTION_FORCE, OPTION_HELP, OPTION_VERSION };
 
 static const struct main_option_row {
 	const char *name;
@@ -47,13 +51,17 @@ static const struct main_option_row {
 	[OPTION_TIMEOUT] = {"timeout", "SEC", NULL, "wait this long for an answer (10)"},
 	[OPTION_LEVEL] = {"level", "N", "flush", "0 cold, 1 caches, 2 pages (default), 3 everything"},
 	[OPTION_TARGET] = {"target", "SIZE", "flush", "stop once so much came back, e.g. 64M"},
+	[OPTION_FORCE] = {"force", NULL, "enable", "whatever speaks against it"},
 	[OPTION_HELP] = {"help", NULL, NULL, "print this; with a verb, help on it"},
 	[OPTION_VERSION] = {"version", NULL, NULL, "print the version"},
 };
 
 static const char *main_pid_usage(enum main_pid pid)
 {
-	return pid == PID_MUST ? " PID" : pid == PID_MAY ? " [PID]" : "";
+	static const char *const usages[] = {[PID_NONE] = "", [PID_MAY] = " [PID]", [PID_MUST] = " PID",
+		[WORD_UNIT] = " UNIT", [WORD_UNIT_PID] = " UNIT|PID", [WORD_COMMAND] = " -- COMMAND"};
+
+	return usages[pid];
 }
 
 static void main_print_options(const char *verb)
@@ -147,6 +155,9 @@ static int main_set_option(struct main_line *line, enum main_option option, cons
 	case OPTION_JSON:
 		options->json = true;
 		return CTL_OK;
+	case OPTION_FORCE:
+		options->force = true;
+		return CTL_OK;
 	case OPTION_HELP:
 		line->help = true;
 		return CTL_OK;
@@ -217,7 +228,11 @@ static int main_take_word(struct main_line *line, const char *word)
 		line->verb = main_find_verb(word);
 		return line->verb ? CTL_OK : main_unknown_verb(word);
 	}
-	if (line->verb->pid == PID_NONE || line->options.has_pid) {
+	if (line->verb->pid >= WORD_UNIT && !line->options.word) {
+		line->options.word = word;
+		return CTL_OK;
+	}
+	if (line->verb->pid == PID_NONE || line->options.has_pid || line->options.word) {
 		ctl_complain("%s: \"%s\" is one word too many", line->verb->name, word);
 		return CTL_USAGE;
 	}
@@ -241,11 +256,26 @@ static int main_check(const struct main_line *line)
 			line->verb->name);
 		return CTL_USAGE;
 	}
+	if (line->verb->pid >= WORD_UNIT && !line->options.word) {
+		ctl_complain("%s: which? hakmemctl %s%s", line->verb->name, line->verb->name,
+			main_pid_usage(line->verb->pid));
+		return CTL_USAGE;
+	}
 	if (line->only_for && strcmp(line->only_for, line->verb->name) != 0) {
 		ctl_complain("--%s goes with %s only", line->only_name, line->only_for);
 		return CTL_USAGE;
 	}
 	return CTL_OK;
+}
+
+/* From here on the words are a command's: "--" ends the options, and so does the command itself. */
+static bool main_at_command(const struct main_line *line, char **argv, int *at)
+{
+	if (!line->verb || line->verb->pid != WORD_COMMAND)
+		return false;
+	if (!strcmp(argv[*at], "--"))
+		return argv[++*at] != NULL;
+	return argv[*at][0] != '-';
 }
 
 int main(int argc, char **argv)
@@ -256,8 +286,16 @@ int main(int argc, char **argv)
 					 .level = -1}};
 	int r = CTL_OK;
 
-	for (int i = 1; i < argc && r == CTL_OK; i++)
+	for (int i = 1; i < argc && r == CTL_OK; i++) {
+		if (main_at_command(&line, argv, &i)) {
+			line.options.command = argv + i;
+			line.options.word = argv[i];
+			break;
+		}
+		if (i == argc)
+			break;
 		r = argv[i][0] == '-' ? main_take_option(&line, argc, argv, &i) : main_take_word(&line, argv[i]);
+	}
 	if (r != CTL_OK)
 		return r;
 	if (line.help)
