@@ -10,6 +10,7 @@ EXTRA_DIST += \
 	debian/hakmemd.manpages \
 	debian/hakmemd.postrm \
 	debian/libhakmem-dev.install \
+	debian/libhakmem-dev.manpages \
 	debian/libhakmem0.install \
 	debian/libhakmem0.manpages \
 	debian/libhakmem0.prerm \
