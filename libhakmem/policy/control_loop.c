@@ -56,6 +56,7 @@
 #define NEVER         UINT64_MAX
 
 #define LOOP_FDS_MAX        8 /* received with one frame; more set MSG_CTRUNC and are dropped by the kernel */
+#define LOOP_UNMAPPED_UID   65534 /* the kernel's overflowuid */
 #define LOOP_STOPPED_STEPS  4u   /* back-off doubles so often while the daemon is stopped: 8 to 16 s */
 #define LOOP_FLUSH_MSEC     1000            /* time of a FLUSH that sets none */
 #define LOOP_FLUSH_MAX_MSEC 5000            /* setuid may have to wait for it; the daemon can ask again */
@@ -193,20 +194,27 @@ static bool loop_publish(struct loop *loop)
 	return false;
 }
 
-/* Root, ourselves, or the owner of a runtime directory that nobody else can write to. */
+/*
+ * Root, ourselves, or the owner of a runtime directory that nobody else can write to.  From within a user namespace
+ * all who are not mapped there look the same, the host's root among them: then it has to be root here or ourselves
+ * to whom the directory belongs, and who let the socket in.
+ */
 static bool loop_peer_trusted(int fd)
 {
+	long own_uid = hk_sys0(SYS_geteuid);
 	struct ucred peer;
 	socklen_t length = sizeof peer;
 	struct stat dir;
 
 	if (hk_sys5(SYS_getsockopt, fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0)
 		return false;
-	if (peer.uid == 0 || (long)peer.uid == hk_sys0(SYS_geteuid))
+	if (peer.uid == 0 || (long)peer.uid == own_uid)
 		return true;
-	if (hk_sys4(SYS_newfstatat, AT_FDCWD, hk_options.runtime_dir, &dir, 0) != 0)
+	if (hk_sys4(SYS_newfstatat, AT_FDCWD, hk_options.runtime_dir, &dir, 0) != 0 ||
+	    (dir.st_mode & (S_IWGRP | S_IWOTH)))
 		return false;
-	return dir.st_uid == peer.uid && !(dir.st_mode & (S_IWGRP | S_IWOTH));
+	return dir.st_uid == peer.uid ||
+	       (peer.uid == LOOP_UNMAPPED_UID && (dir.st_uid == 0 || (long)dir.st_uid == own_uid));
 }
 
 /* The address of a file in the runtime directory. */

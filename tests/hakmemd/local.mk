@@ -29,5 +29,5 @@ check_PROGRAMS += tests/hakmemd/fake-client
 tests_hakmemd_fake_client_SOURCES = tests/hakmemd/fake-client.c
 tests_hakmemd_fake_client_LDADD = protocol/libprotocol.la
 
-dist_check_SCRIPTS += tests/hakmemd/pressure.test tests/hakmemd/service.test
-TESTS += tests/hakmemd/pressure.test tests/hakmemd/service.test
+dist_check_SCRIPTS += tests/hakmemd/container.test tests/hakmemd/pressure.test tests/hakmemd/service.test
+TESTS += tests/hakmemd/container.test tests/hakmemd/pressure.test tests/hakmemd/service.test
