@@ -36,6 +36,7 @@ tests_hakmemd_replay_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 tests_hakmemd_replay_LDADD = hakmemd/libdaemon.la $(JANSSON_LIBS)
 EXTRA_DIST += tests/hakmemd/traces tests/hakmemd/break-rules
 
-hakmemd_scripts = tests/hakmemd/pressure.test tests/hakmemd/replay.test tests/hakmemd/service.test
+hakmemd_scripts = tests/hakmemd/container.test tests/hakmemd/pressure.test tests/hakmemd/replay.test \
+	tests/hakmemd/service.test
 dist_check_SCRIPTS += $(hakmemd_scripts)
 TESTS += $(hakmemd_scripts)
