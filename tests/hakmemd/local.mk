@@ -18,6 +18,7 @@ tests_hakmemd_policy_test_CFLAGS = $(hakmemd_unit_cflags)
 tests_hakmemd_policy_test_LDADD = $(hakmemd_unit_ldadd)
 tests_hakmemd_registry_test_SOURCES = tests/hakmemd/registry-test.c tests/hakmemd/unit.h
 tests_hakmemd_registry_test_CFLAGS = $(hakmemd_unit_cflags)
+tests_hakmemd_registry_test_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=cgroup_of_pid
 tests_hakmemd_registry_test_LDADD = $(hakmemd_unit_ldadd)
 tests_hakmemd_text_test_SOURCES = tests/hakmemd/text-test.c tests/hakmemd/unit.h
 tests_hakmemd_text_test_CFLAGS = $(hakmemd_unit_cflags)
