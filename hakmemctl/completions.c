@@ -7,6 +7,26 @@
 
 #include "hakmemctl/verbs.h"
 
+#define COMPLETIONS_PIDS "$(hakmemctl list --json 2>/dev/null | sed -n 's/^ *\"pid\": \\([0-9]*\\),*$/\\1/p')"
+#define COMPLETIONS_UNITS \
+	"$(systemctl list-units --all --plain --no-legend --type=service 2>/dev/null | cut -d' ' -f1)"
+
+/* What lists the words that may stand behind a verb; NULL = none, or a command. */
+static const char *completions_words(enum ctl_words words)
+{
+	static const char *const lists[] = {
+		[CTL_WORDS_MAY_PID] = COMPLETIONS_PIDS,
+		[CTL_WORDS_PID] = COMPLETIONS_PIDS,
+		[CTL_WORDS_SHELL] = "bash zsh",
+		[CTL_WORDS_SOME] = COMPLETIONS_PIDS,
+		[CTL_WORDS_UNIT] = COMPLETIONS_UNITS,
+		[CTL_WORDS_UNIT_PID] = COMPLETIONS_UNITS " " COMPLETIONS_PIDS,
+		[CTL_WORDS_COMMAND] = NULL,
+	};
+
+	return lists[words];
+}
+
 /* Names in one line, or each with its help in zsh's way. */
 static void completions_verbs(bool with_help)
 {
@@ -37,7 +57,7 @@ static void completions_bash(void)
 	for (size_t i = 0, n = 0; i < CTL_N_VERBS; i++)
 		if (ctl_verbs[i].help)
 			printf("%s%s", n++ ? "|" : "", ctl_verbs[i].name);
-	printf(") verb=${COMP_WORDS[i]} ;;\n\t\tesac\n\tdone\n\tcase $before in\n"
+	printf(") verb=${verb:-${COMP_WORDS[i]}} ;;\n\t\tesac\n\tdone\n\tcase $before in\n"
 	       "\t--runtime-dir) COMPREPLY=($(compgen -d -- \"$word\")); return ;;\n"
 	       "\t--level) COMPREPLY=($(compgen -W '0 1 2 3' -- \"$word\")); return ;;\n"
 	       "\t--sort) COMPREPLY=($(compgen -W 'free rss used idle back pid' -- \"$word\")); return ;;\n"
@@ -47,9 +67,10 @@ static void completions_bash(void)
 			printf("\t%s) options='", ctl_verbs[i].name);
 			completions_options(ctl_verbs[i].name);
 			printf("'");
-			if (ctl_verbs[i].words != CTL_WORDS_NONE)
-				printf("\n\t\t[[ $word == -* ]] || options=$(hakmemctl list --json 2>/dev/null |"
-				       " sed -n 's/^ *\"pid\": \\([0-9]*\\),*$/\\1/p')");
+			if (completions_words(ctl_verbs[i].words))
+				printf("\n\t\t[[ $word == -* ]] || options=\"%s\"", completions_words(ctl_verbs[i].words));
+			else if (ctl_verbs[i].words == CTL_WORDS_COMMAND)
+				printf("\n\t\t[[ $word == -* ]] || { COMPREPLY=($(compgen -c -- \"$word\")); return; }");
 			printf(" ;;\n");
 		}
 	printf("\t*) options='");
@@ -78,8 +99,13 @@ static void completions_zsh(void)
 	printf("*) options=(");
 	completions_options(NULL);
 	printf(") ;;\nesac\nif [[ $PREFIX == -* ]]; then\n\tcompadd -a options\nelif [[ -z $verb ]]; then\n"
-	       "\t_describe verb verbs\nelse\n"
-	       "\tcompadd $(hakmemctl list --json 2>/dev/null | sed -n 's/^ *\"pid\": \\([0-9]*\\),*$/\\1/p')\nfi\n");
+	       "\t_describe verb verbs\nelse\n\tcase $verb in\n");
+	for (size_t i = 0; i < CTL_N_VERBS; i++)
+		if (ctl_verbs[i].help && completions_words(ctl_verbs[i].words))
+			printf("\t%s) compadd %s ;;\n", ctl_verbs[i].name, completions_words(ctl_verbs[i].words));
+		else if (ctl_verbs[i].words == CTL_WORDS_COMMAND)
+			printf("\t%s) _command_names -e ;;\n", ctl_verbs[i].name);
+	printf("\tesac\nfi\n");
 }
 
 int verb_completions(const struct ctl_options *options)

@@ -2,7 +2,7 @@
 /*
  * What the verbs of hakmemctl share: options, one call to the daemon, tables for people.
  *
- * A verb is a file with one function and one row in the table of main.c.
+ * A verb is a file with one function and one row in the table of verbs.c.
  */
 #ifndef HAKMEMCTL_CTL_H
 #define HAKMEMCTL_CTL_H
@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/* CTL_LIBRARY, the installed library's path, comes from the Makefile. */
 
 enum ctl_exit { /* exit codes; scripts rely on them */
 	CTL_OK = 0,
@@ -39,14 +41,16 @@ struct ctl_options {
 	bool once;
 	double interval_sec;
 	const char *sort;
-	const char *word;
+	const char *word;      /* a shell, a UNIT, or a UNIT or PID */
+	char **command;        /* of run; ended by NULL */
 };
 
 /* Carries a verb out; returns an exit code. */
 typedef int ctl_verb(const struct ctl_options *options);
 
 ctl_verb verb_status, verb_list, verb_stats, verb_top, verb_pressure, verb_explain, verb_maps, verb_watch, verb_flush,
-	verb_pause, verb_resume, verb_reload, verb_metrics, verb_completions;
+	verb_pause, verb_resume, verb_reload, verb_check, verb_enable, verb_disable, verb_run, verb_metrics,
+	verb_completions;
 
 /*
  * Call `method` of the daemon; takes the reference to `parameters` (NULL = none).  Returns CTL_OK with the answer's

@@ -2,8 +2,12 @@
 bin_PROGRAMS += hakmemctl/hakmemctl
 hakmemctl_hakmemctl_SOURCES = \
 	hakmemctl/call.c \
+	hakmemctl/check.c \
 	hakmemctl/completions.c \
 	hakmemctl/ctl.h \
+	hakmemctl/disable.c \
+	hakmemctl/enable.c \
+	hakmemctl/examine.c \
 	hakmemctl/explain.c \
 	hakmemctl/flush.c \
 	hakmemctl/list.c \
@@ -15,12 +19,16 @@ hakmemctl_hakmemctl_SOURCES = \
 	hakmemctl/print.c \
 	hakmemctl/reload.c \
 	hakmemctl/resume.c \
+	hakmemctl/run.c \
 	hakmemctl/stats.c \
 	hakmemctl/status.c \
 	hakmemctl/top.c \
+	hakmemctl/unit.c \
+	hakmemctl/unit.h \
 	hakmemctl/verbs.c \
 	hakmemctl/verbs.h \
 	hakmemctl/watch.c
+hakmemctl_hakmemctl_CPPFLAGS = $(AM_CPPFLAGS) -DCTL_LIBRARY='"$(libdir)/libhakmem.so.0"'
 hakmemctl_hakmemctl_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 hakmemctl_hakmemctl_LDADD = hakmemd/libtext.la protocol/libprotocol.la $(JANSSON_LIBS)
 

@@ -19,7 +19,16 @@
 
 static const char *main_words_usage(enum ctl_words words)
 {
-	static const char *const usage[] = {"", " [PID]", " PID", " bash|zsh", " PID | --all | --cgroup PATH | --unit NAME"};
+	static const char *const usage[] = {
+		[CTL_WORDS_NONE] = "",
+		[CTL_WORDS_MAY_PID] = " [PID]",
+		[CTL_WORDS_PID] = " PID",
+		[CTL_WORDS_SHELL] = " bash|zsh",
+		[CTL_WORDS_SOME] = " PID | --all | --cgroup PATH | --unit NAME",
+		[CTL_WORDS_UNIT] = " UNIT",
+		[CTL_WORDS_UNIT_PID] = " UNIT|PID",
+		[CTL_WORDS_COMMAND] = " -- COMMAND",
+	};
 
 	return usage[words];
 }
@@ -205,6 +214,24 @@ static int main_take_option(struct main_line *line, int argc, char **argv, int *
 	return main_unknown_option(word);
 }
 
+/* A verb that takes its word as it is. */
+static bool main_wants_word(const struct ctl_verb_row *verb)
+{
+	switch (verb->words) {
+	case CTL_WORDS_SHELL:
+	case CTL_WORDS_UNIT:
+	case CTL_WORDS_UNIT_PID:
+	case CTL_WORDS_COMMAND:
+		return true;
+	case CTL_WORDS_NONE:
+	case CTL_WORDS_MAY_PID:
+	case CTL_WORDS_PID:
+	case CTL_WORDS_SOME:
+	default:
+		return false;
+	}
+}
+
 static int main_take_word(struct main_line *line, const char *word)
 {
 	uint64_t pid;
@@ -217,7 +244,7 @@ static int main_take_word(struct main_line *line, const char *word)
 		ctl_complain("%s: \"%s\" is one word too many", line->verb->name, word);
 		return CTL_USAGE;
 	}
-	if (line->verb->words == CTL_WORDS_SHELL) {
+	if (main_wants_word(line->verb)) {
 		line->options.word = word;
 		return CTL_OK;
 	}
@@ -255,7 +282,7 @@ static int main_check(const struct main_line *line)
 	}
 	for (size_t i = 0; i < line->n_given; i++)
 		if (line->given[i]->verbs && !ctl_option_goes(line->given[i], line->verb->name)) {
-			ctl_complain("--%s goes with %s only", line->given[i]->name, line->given[i]->verbs);
+			ctl_complain("--%s goes only with: %s", line->given[i]->name, line->given[i]->verbs);
 			return CTL_USAGE;
 		}
 	if (line->verb->words == CTL_WORDS_PID && !line->options.has_pid) {
@@ -263,9 +290,24 @@ static int main_check(const struct main_line *line)
 			line->verb->name);
 		return CTL_USAGE;
 	}
+	if (main_wants_word(line->verb) && !line->options.word) {
+		ctl_complain("%s: which? hakmemctl %s%s", line->verb->name, line->verb->name,
+			main_words_usage(line->verb->words));
+		return CTL_USAGE;
+	}
 	if (line->verb->words == CTL_WORDS_SOME)
 		return main_check_some(line);
 	return CTL_OK;
+}
+
+/* From here on the words are a command's: "--" ends the options, and so does the command itself. */
+static bool main_at_command(const struct main_line *line, char **argv, int *at)
+{
+	if (!line->verb || line->verb->words != CTL_WORDS_COMMAND)
+		return false;
+	if (!strcmp(argv[*at], "--"))
+		return argv[++*at] != NULL;
+	return argv[*at][0] != '-';
 }
 
 int main(int argc, char **argv)
@@ -277,8 +319,16 @@ int main(int argc, char **argv)
 					 .level = -1}};
 	int r = CTL_OK;
 
-	for (int i = 1; i < argc && r == CTL_OK; i++)
+	for (int i = 1; i < argc && r == CTL_OK; i++) {
+		if (main_at_command(&line, argv, &i)) {
+			line.options.command = argv + i;
+			line.options.word = argv[i];
+			break;
+		}
+		if (i == argc)
+			break;
 		r = argv[i][0] == '-' ? main_take_option(&line, argc, argv, &i) : main_take_word(&line, argv[i]);
+	}
 	if (r != CTL_OK)
 		return r;
 	if (line.help)

@@ -13,6 +13,9 @@ enum ctl_words { /* what may stand behind a verb */
 	CTL_WORDS_PID,
 	CTL_WORDS_SHELL, /* bash or zsh */
 	CTL_WORDS_SOME,  /* PID, or an option that names several */
+	CTL_WORDS_UNIT,
+	CTL_WORDS_UNIT_PID,
+	CTL_WORDS_COMMAND, /* all that follows is the command's */
 };
 
 struct ctl_verb_row {
@@ -48,7 +51,7 @@ struct ctl_option_row {
 	const char *help;
 };
 
-#define CTL_N_VERBS 14
+#define CTL_N_VERBS 18
 extern const struct ctl_verb_row ctl_verbs[CTL_N_VERBS];
 extern const struct ctl_option_row ctl_option_rows[CTL_N_OPTIONS];
 

@@ -42,7 +42,7 @@ struct config_key {
 
 static const struct config_key config_keys[] = {
 	KEY("Daemon", "Mode", CONFIG_MODE, mode, "act", 0, 0, "act, or observe: decide and log but send nothing"),
-	KEY("Daemon", "StayAwaySec", CONFIG_SECONDS, stay_away_nsec, "10", 0, HOUR,
+	KEY("Daemon", "StayAwaySec", CONFIG_SECONDS, stay_away_nsec, "2", 0, HOUR,
 		"clients of a daemon stopped on purpose reconnect no sooner"),
 	KEY("Daemon", "ControlGroup", CONFIG_TEXT, control_group, "hakmem", 0, 0,
 		"members of this group may see and steer every process"),

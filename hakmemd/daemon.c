@@ -232,6 +232,25 @@ static int daemon_claim_dir(struct daemon *daemon)
 	return r;
 }
 
+/*
+ * Tell the processes not to come: a socket that the service manager keeps open would have them start us again at
+ * once.  A daemon that made its directory takes its sockets with it and needs none of this.
+ */
+static void daemon_mark_stopped(const struct daemon *daemon, bool stopped)
+{
+	char path[PATH_MAX];
+	int fd;
+
+	if (snprintf(path, sizeof path, "%s/" HKP_STOPPED_FILE, daemon->runtime_dir) >= (int)sizeof path)
+		return;
+	if (!stopped)
+		unlink(path);
+	else if (daemon->activated && (fd = open(path, O_RDONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644)) >= 0) {
+		(void)fchmod(fd, 0644);
+		close(fd);
+	}
+}
+
 static void daemon_release_dir(struct daemon *daemon)
 {
 	char path[PATH_MAX];
@@ -252,6 +271,7 @@ static void daemon_stop(void *data)
 	struct daemon *daemon = data;
 
 	notify_stopping();
+	daemon_mark_stopped(daemon, true); /* before anybody is sent away and looks */
 	server_say_bye(&daemon->server, HKP_BYE_STOPPED, (uint32_t)(daemon->config.stay_away_nsec / NSEC_PER_SEC));
 	loop_stop(daemon->loop);
 }
@@ -318,6 +338,8 @@ static int daemon_start(struct daemon *daemon)
 		(r = daemon_step(daemon_watch_signals(daemon), "signals")) < 0 ||
 		(r = daemon_step(notify_init(&daemon->notify, daemon->loop), "watchdog")) < 0)
 		return r;
+	daemon->activated = given.client >= 0;
+	daemon_mark_stopped(daemon, false);
 	return 0;
 }
 

@@ -38,6 +38,7 @@ struct daemon {
 	struct daemon_options options;
 	const char *runtime_dir;
 	bool made_runtime_dir;   /* ours to remove */
+	bool activated;          /* the sockets are the service manager's, and outlive us */
 	int lock_fd;
 	uint64_t started_nsec;
 	struct loop *loop;

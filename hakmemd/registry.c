@@ -11,7 +11,8 @@
 #include "hakmemd/log.h"
 #include "hakmemd/util.h"
 
-#define REGISTRY_CHECKS 64 /* clients whose cgroup is looked at per step */
+#define REGISTRY_CHECKS      64 /* clients whose cgroup is looked at per step, and domains whose limits above are */
+#define REGISTRY_LIMITS_NSEC (4 * NSEC_PER_SEC) /* but no sooner again; below the slowest steps */
 
 /* ---- domains ---- */
 
@@ -169,9 +170,27 @@ static struct domain *registry_domain(struct registry *registry, const char *pat
 	if (!domain)
 		return parent;
 	domain->id = id;
+	domain->limits_nsec = util_now_nsec();
 	domain->policy.parent = &parent->policy;
 	registry_use(registry, parent);
 	return domain;
+}
+
+/* Limits are set, and lifted, after a domain was made: its parent is then another one. */
+static void registry_check_limits(struct registry *registry, struct domain *domain, uint64_t now)
+{
+	struct domain *before, *parent;
+
+	if (domain->policy.host || domain->gone || now < domain->limits_nsec + REGISTRY_LIMITS_NSEC)
+		return;
+	domain->limits_nsec = now;
+	before = domain_of_policy(domain->policy.parent);
+	parent = registry_parent(registry, domain->path);
+	if (parent == before)
+		return;
+	registry_use(registry, parent);
+	domain->policy.parent = &parent->policy;
+	registry_unuse(registry, before);
 }
 
 static void registry_leave(struct registry *registry, struct client *client)
@@ -221,6 +240,7 @@ void registry_exclude(struct registry *registry)
 
 void registry_check_some(struct registry *registry)
 {
+	uint64_t now = util_now_nsec();
 	struct client *client;
 
 	for (size_t i = 0; i < REGISTRY_CHECKS && i < registry->n_clients; i++) {
@@ -233,6 +253,9 @@ void registry_check_some(struct registry *registry)
 		if (client->domain && client->domain->gone)
 			registry_place(registry, client);
 	}
+	for (size_t i = 0; i < REGISTRY_CHECKS && i < registry->n_domains; i++)
+		registry_check_limits(
+			registry, domain_of_policy(registry->domains[registry->next_limits++ % registry->n_domains]), now);
 }
 
 /* ---- clients ---- */

@@ -31,6 +31,7 @@ struct domain {
 	struct events_watch events;  /* memory.events */
 	bool gone;                   /* the cgroup was removed */
 	uint64_t read_nsec;          /* pressure was last read */
+	uint64_t limits_nsec;        /* limits above it were last read */
 	uint64_t hot_until_nsec;     /* the trigger fired lately: look closely */
 	char path[];                 /* of the cgroup; "host" for the host */
 };
@@ -61,6 +62,7 @@ struct registry {
 	size_t users_capacity;
 	uint64_t next_id;
 	size_t next_check;             /* client whose cgroup is looked at next */
+	size_t next_limits;            /* domain whose limits above are looked at next */
 	struct cgroup_roots roots;
 };
 
@@ -77,7 +79,7 @@ bool registry_place(struct registry *registry, struct client *client);
 /* The configuration has changed: who is excluded? */
 void registry_exclude(struct registry *registry);
 
-/* Look after some clients each time: processes migrate. */
+/* Look after some clients and domains each time: processes migrate, and limits are set and lifted. */
 void registry_check_some(struct registry *registry);
 
 struct client *registry_find_pid(const struct registry *registry, pid_t pid);

@@ -28,6 +28,7 @@
 #define HKP_CLIENT_SOCKET  "client.sock"
 #define HKP_CONTROL_SOCKET "control.sock"
 #define HKP_RUNTIME_DIR    "/run/hakmemd"
+#define HKP_STOPPED_FILE   "stopped" /* there while a daemon of the service manager is stopped on purpose */
 #define HKP_BOARD_FILE     "board" /* a 0444 file in the runtime directory, for HAKMEM_CONTROL=inline */
 
 /* Ids stand in decades by theme; a retired id is kept here as a comment and never used again. */

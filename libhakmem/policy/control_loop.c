@@ -56,6 +56,8 @@
 #define NEVER         UINT64_MAX
 
 #define LOOP_FDS_MAX        8 /* received with one frame; more set MSG_CTRUNC and are dropped by the kernel */
+#define LOOP_UNMAPPED_UID   65534 /* the kernel's overflowuid */
+#define LOOP_STOPPED_STEPS  4u   /* back-off doubles so often while the daemon is stopped: 8 to 16 s */
 #define LOOP_FLUSH_MSEC     1000            /* time of a FLUSH that sets none */
 #define LOOP_FLUSH_MAX_MSEC 5000            /* setuid may have to wait for it; the daemon can ask again */
 #define LOOP_STAY_AWAY_MAX  3600            /* seconds; no daemon may send us away for good by mistake */
@@ -127,7 +129,7 @@ static void loop_back_off(struct loop *loop)
 	msec = HK_MIN(msec, (uint64_t)timing->backoff_max_msec);
 	msec = msec / 2 + loop_random(loop) % (msec / 2 + 1);
 	loop->failures++;
-	loop->connect_nsec = HK_MAX(loop_now() + msec * NSEC_PER_MSEC, atomic_load(&loop_not_before_nsec));
+	loop->connect_nsec = HK_MAX(loop_now(), atomic_load(&loop_not_before_nsec)) + msec * NSEC_PER_MSEC;
 }
 
 static void loop_disconnect(struct loop *loop)
@@ -192,35 +194,56 @@ static bool loop_publish(struct loop *loop)
 	return false;
 }
 
-/* Root, ourselves, or the owner of a runtime directory that nobody else can write to. */
+/*
+ * Root, ourselves, or the owner of a runtime directory that nobody else can write to.  From within a user namespace
+ * all who are not mapped there look the same, the host's root among them: then it has to be root here or ourselves
+ * to whom the directory belongs, and who let the socket in.
+ */
 static bool loop_peer_trusted(int fd)
 {
+	long own_uid = hk_sys0(SYS_geteuid);
 	struct ucred peer;
 	socklen_t length = sizeof peer;
 	struct stat dir;
 
 	if (hk_sys5(SYS_getsockopt, fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0)
 		return false;
-	if (peer.uid == 0 || (long)peer.uid == hk_sys0(SYS_geteuid))
+	if (peer.uid == 0 || (long)peer.uid == own_uid)
 		return true;
-	if (hk_sys4(SYS_newfstatat, AT_FDCWD, hk_options.runtime_dir, &dir, 0) != 0)
+	if (hk_sys4(SYS_newfstatat, AT_FDCWD, hk_options.runtime_dir, &dir, 0) != 0 ||
+	    (dir.st_mode & (S_IWGRP | S_IWOTH)))
 		return false;
-	return dir.st_uid == peer.uid && !(dir.st_mode & (S_IWGRP | S_IWOTH));
+	return dir.st_uid == peer.uid ||
+	       (peer.uid == LOOP_UNMAPPED_UID && (dir.st_uid == 0 || (long)dir.st_uid == own_uid));
 }
 
-static bool loop_address(struct sockaddr_un *ret_address)
+/* The address of a file in the runtime directory. */
+static bool loop_address(const char *name, struct sockaddr_un *ret_address)
 {
-	static const char name[] = "/" HKP_CLIENT_SOCKET;
 	const char *dir = hk_options.runtime_dir;
 	size_t length = strlen(dir);
 
-	if (length + sizeof name > sizeof ret_address->sun_path)
+	if (length + 1 + strlen(name) >= sizeof ret_address->sun_path)
 		return false;
 	memset(ret_address, 0, sizeof *ret_address);
 	ret_address->sun_family = AF_UNIX;
 	memcpy(ret_address->sun_path, dir, length);
-	memcpy(ret_address->sun_path + length, name, sizeof name);
+	ret_address->sun_path[length] = '/';
+	memcpy(ret_address->sun_path + length + 1, name, strlen(name));
 	return true;
+}
+
+/*
+ * A daemon that was stopped on purpose left a file.  Its socket may still be open in the service manager's hands,
+ * and to connect there would start it again.
+ */
+static bool loop_daemon_stopped(void)
+{
+	struct sockaddr_un address;
+	struct stat st;
+
+	return loop_address(HKP_STOPPED_FILE, &address) &&
+	       hk_sys4(SYS_newfstatat, AT_FDCWD, address.sun_path, &st, 0) == 0;
 }
 
 static bool loop_hello(struct loop *loop)
@@ -238,8 +261,13 @@ static void loop_connect(struct loop *loop)
 	struct sockaddr_un address;
 	int fd;
 
-	if (!loop_address(&address)) {
+	if (!loop_address(HKP_CLIENT_SOCKET, &address)) {
 		loop->connect_nsec = NEVER;
+		return;
+	}
+	if (loop_daemon_stopped()) {
+		loop->failures = HK_MIN(loop->failures, LOOP_STOPPED_STEPS);
+		loop_back_off(loop);
 		return;
 	}
 	/* Non-blocking: with a full backlog connect says EAGAIN, and does not wait for a daemon that hangs. */
@@ -477,13 +505,19 @@ static bool loop_own_table(void)
 	return true;
 }
 
-/* Only of this thread, and not its uid: a change of that would make the whole process undumpable. */
+/*
+ * Only of this thread, and not its uid: a change of that would make the whole process undumpable.  Where there is
+ * nothing to give up, not a word: filters of services forbid capset (systemd's @privileged), and may kill for it.
+ */
 static void loop_drop_capabilities(void)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0}};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {{0}};
 
-	hk_sys2(SYS_capset, &header, none);
+	if (hk_sys2(SYS_capget, &header, data) == 0 && !(data[0].permitted | data[1].permitted))
+		return;
+	memset(data, 0, sizeof data);
+	hk_sys2(SYS_capset, &header, data);
 }
 
 static bool loop_init(struct loop *loop)

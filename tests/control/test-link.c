@@ -138,6 +138,18 @@ static void test_bye_stay_away(void)
 	CHECK(now_nsec() - begin >= 1000000000u);
 }
 
+/* Nobody knocks while the daemon is stopped on purpose, not even a process that it never knew. */
+static void test_stopped(void)
+{
+	int listener = fake_listen(), fd = open(in_runtime_dir("stopped"), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+
+	CHECK(fd >= 0);
+	start();
+	CHECK(fake_accept(listener, 600) < 0);
+	CHECK(unlink(in_runtime_dir("stopped")) == 0);
+	CHECK(fake_accept(listener, 3000) >= 0);
+}
+
 /* However long the daemon was missing before: once it was there, the delays begin again from the shortest. */
 static void test_bye_restart_returns_at_once(void)
 {
@@ -564,6 +576,7 @@ int main(void)
 	        {"no daemon at first", test_no_daemon_then_one, false},
 	        {"a daemon that hangs does not hold the thread up", test_full_backlog, false},
 	        {"BYE: stays away as long as told", test_bye_stay_away, false},
+	        {"a daemon that was stopped on purpose is not called upon", test_stopped, false},
 	        {"BYE: returns at once after a restart", test_bye_restart_returns_at_once, false},
 	        {"BYE: a full daemon is asked again late", test_bye_quota, false},
 	        {"malformed frames end the connection", test_malformed, false},

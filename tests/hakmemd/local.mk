@@ -18,6 +18,7 @@ tests_hakmemd_policy_test_CFLAGS = $(hakmemd_unit_cflags)
 tests_hakmemd_policy_test_LDADD = $(hakmemd_unit_ldadd)
 tests_hakmemd_registry_test_SOURCES = tests/hakmemd/registry-test.c tests/hakmemd/unit.h
 tests_hakmemd_registry_test_CFLAGS = $(hakmemd_unit_cflags)
+tests_hakmemd_registry_test_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=cgroup_of_pid
 tests_hakmemd_registry_test_LDADD = $(hakmemd_unit_ldadd)
 tests_hakmemd_text_test_SOURCES = tests/hakmemd/text-test.c tests/hakmemd/unit.h
 tests_hakmemd_text_test_CFLAGS = $(hakmemd_unit_cflags)
@@ -36,6 +37,7 @@ tests_hakmemd_replay_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 tests_hakmemd_replay_LDADD = hakmemd/libdaemon.la $(JANSSON_LIBS)
 EXTRA_DIST += tests/hakmemd/traces tests/hakmemd/break-rules
 
-hakmemd_scripts = tests/hakmemd/pressure.test tests/hakmemd/replay.test tests/hakmemd/service.test
+hakmemd_scripts = tests/hakmemd/container.test tests/hakmemd/pressure.test tests/hakmemd/replay.test \
+	tests/hakmemd/service.test
 dist_check_SCRIPTS += $(hakmemd_scripts)
 TESTS += $(hakmemd_scripts)

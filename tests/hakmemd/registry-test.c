@@ -3,8 +3,22 @@
 #include "tests/hakmemd/unit.h"
 
 #include <errno.h>
+#include <sys/stat.h>
 
 #include "hakmemd/daemon.h"
+
+static const char *placed; /* the cgroup of every process; NULL = the real one */
+
+int __real_cgroup_of_pid(pid_t pid, char *ret_path, size_t size);
+int __wrap_cgroup_of_pid(pid_t pid, char *ret_path, size_t size);
+
+int __wrap_cgroup_of_pid(pid_t pid, char *ret_path, size_t size)
+{
+	if (!placed)
+		return __real_cgroup_of_pid(pid, ret_path, size);
+	snprintf(ret_path, size, "%s", placed);
+	return 0;
+}
 
 static int setup(void **state)
 {
@@ -112,6 +126,67 @@ static void test_host_rests_without_clients(void **state)
 	assert_int_equal(registry->host->policy.level, HKP_CALM);
 }
 
+static void put(const char *folder, const char *name, const char *text)
+{
+	char path[300];
+	FILE *file;
+
+	snprintf(path, sizeof path, "%s/%s", folder, name);
+	file = fopen(path, "w");
+	assert_non_null(file);
+	fputs(text, file);
+	assert_int_equal(fclose(file), 0);
+}
+
+/* The parent of the client's domain, once it is time to look at limits again. */
+static const char *parent_path(struct registry *registry, const struct client *client)
+{
+	for (size_t i = 0; i < registry->n_domains; i++)
+		domain_of_policy(registry->domains[i])->limits_nsec = 0;
+	registry_check_some(registry);
+	return domain_of_policy(client->domain->policy.parent)->path;
+}
+
+/* Limits are set and lifted above a process that has registered already. */
+static void test_limits_above(void **state)
+{
+	struct daemon *daemon = *state;
+	struct registry *registry = &daemon->registry;
+	char above[280], own[290], command[300];
+	struct client *client;
+
+	strcpy(registry->roots.unified, "/tmp/hakmemd-registry.XXXXXX");
+	assert_non_null(mkdtemp(registry->roots.unified));
+	snprintf(above, sizeof above, "%s/a", registry->roots.unified);
+	snprintf(own, sizeof own, "%s/b", above);
+	assert_int_equal(mkdir(above, 0700), 0);
+	assert_int_equal(mkdir(own, 0700), 0);
+	placed = "/a/b";
+	client = add(daemon, 1000001, 7);
+	assert_string_equal(client->domain->path, "/a/b");
+	put(above, "memory.high", "1000000\n");
+	registry_check_some(registry); /* too soon */
+	assert_ptr_equal(client->domain->policy.parent, &registry->host->policy);
+	assert_string_equal(parent_path(registry, client), "/a");
+	assert_int_equal(registry->n_domains, 3);
+	assert_string_equal(parent_path(registry, client), "/a");
+	assert_int_equal(domain_of_policy(client->domain->policy.parent)->n_users, 1);
+	put(above, "memory.high", "max\n");
+	assert_string_equal(parent_path(registry, client), "host");
+	assert_int_equal(registry->n_domains, 2);
+	/* The same folder as a cgroup of version 1. */
+	strcpy(registry->roots.memory, registry->roots.unified);
+	put(above, "memory.limit_in_bytes", "1000000\n");
+	assert_string_equal(parent_path(registry, client), "/a");
+	registry_remove(registry, client);
+	client_free(client);
+	placed = NULL;
+	assert_int_equal(registry->n_domains, 1);
+	assert_int_equal(registry->host->n_users, 0);
+	snprintf(command, sizeof command, "rm -r %.200s", registry->roots.unified);
+	assert_int_equal(system(command), 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -119,6 +194,7 @@ int main(void)
 		TEST(test_find_and_remove),
 		TEST(test_quota),
 		TEST(test_host_rests_without_clients),
+		TEST(test_limits_above),
 	};
 
 	return cmocka_run_group_tests_name("registry", tests, NULL, NULL);
