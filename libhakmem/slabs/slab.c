@@ -4,6 +4,7 @@
 
 #include "base/bits.h"
 #include "base/counters.h"
+#include "base/point.h"
 #include "os/pages.h"
 
 /* A class with this many slabs is growing in earnest: new ones are populated in one go, 64 KiB at a time
@@ -213,6 +214,7 @@ unsigned hk_slabs_take(struct hk_slabs *slabs, void **out, unsigned want)
 		n += slab_take_new(slab, out + n, want - n);
 		slab_list(slabs, slab);
 	}
+	HK_POINT(slabs_half_taken);
 	slabs->n_free -= n;
 	return n;
 }
