@@ -30,3 +30,4 @@ include tests/api/local.mk
 include tests/misuse/local.mk
 include tests/programs/local.mk
 include tests/hakmemd/local.mk
+include tests/system/local.mk
