@@ -26,6 +26,15 @@
 /* The initial-exec model: a TLS variable costs one instruction and never calls malloc on first use. */
 #define HK_TLS __thread __attribute__((tls_model("initial-exec")))
 
+/* Built with ThreadSanitizer: gcc says it by a macro, clang by a feature. */
+#if defined(__SANITIZE_THREAD__)
+#define HK_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define HK_TSAN 1
+#endif
+#endif
+
 #define HK_CACHE_LINE 64u
 
 /* The OS page that the accounting counts in.  A kernel with larger pages refuses the smaller purges, and
