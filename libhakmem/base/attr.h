@@ -35,6 +35,11 @@
 #endif
 #endif
 
+/* A field that its lock guards, but that others read without it, as a hint: neither side may be torn or repeated.
+ * The same moves as without. */
+#define HK_HINT(field)            __atomic_load_n(&(field), __ATOMIC_RELAXED)
+#define HK_HINT_SET(field, value) __atomic_store_n(&(field), (value), __ATOMIC_RELAXED)
+
 #define HK_CACHE_LINE 64u
 
 /* The OS page that the accounting counts in.  A kernel with larger pages refuses the smaller purges, and

@@ -20,7 +20,7 @@
 static void front_poke(void)
 {
 	const struct hkp_stats *s = hk_stats();
-	uint64_t heap_bytes = s->superslabs * HK_SUPERSLAB_BYTES + s->large_bytes; /* racy reads: a hint */
+	uint64_t heap_bytes = HK_HINT(s->superslabs) * HK_SUPERSLAB_BYTES + HK_HINT(s->large_bytes);
 	if (heap_bytes >= hk_options.control_threshold_bytes)
 		hk_control_poke();
 	hk_decay_poke();

@@ -90,7 +90,7 @@ static void slab_pages_taken(struct hk_slab *slab, unsigned first_page, unsigned
 		if (HK_UNLIKELY((superslab->hole[i] & mask) != 0)) {
 			unsigned closed = hk_popcount64(superslab->hole[i] & mask);
 			superslab->hole[i] &= (uint16_t)~mask;
-			slab->n_holes = (uint16_t)(slab->n_holes - closed);
+			HK_HINT_SET(slab->n_holes, (uint16_t)(slab->n_holes - closed));
 			hk_count_private(hole_pages, -(int64_t)closed);
 		}
 		page += count;
@@ -122,7 +122,7 @@ static void slab_note_hole(struct hk_slab *slab, unsigned page)
 	if (last >= slab->top || !hk_bitmap_all(slab->bitmap, first, last))
 		return;
 	slab->superslab->hole[i] |= bit;
-	slab->n_holes++;
+	HK_HINT_SET(slab->n_holes, (uint16_t)(slab->n_holes + 1));
 	hk_count_private(hole_pages, 1);
 }
 
@@ -149,7 +149,7 @@ static void slab_forget_holes(struct hk_slab *slab)
 	for (unsigned i = 0; i < slab->n_slices; i++)
 		slab->superslab->hole[hk_slab_slice(slab) + i] = 0;
 	hk_count_private(hole_pages, -(int64_t)slab->n_holes);
-	slab->n_holes = 0;
+	HK_HINT_SET(slab->n_holes, 0);
 }
 
 /* ---- taking -------------------------------------------------------------------------------------------- */
@@ -177,7 +177,7 @@ static unsigned slab_take_free(struct hk_slab *slab, void **out, unsigned want)
 		}
 		uint64_t taken = slab_lowest(bits, want - n);
 		slab->bitmap[word] = bits & ~taken;
-		slab->n_free -= hk_popcount64(taken);
+		HK_HINT_SET(slab->n_free, slab->n_free - hk_popcount64(taken));
 		slab_blocks_taken(slab, word * 64 + hk_ctz64(taken), word * 64 + 63 - hk_clz64(taken));
 		for (char *base = slab->base + (size_t)word * 64 * block_bytes; taken != 0; taken &= taken - 1)
 			out[n++] = base + (size_t)hk_ctz64(taken) * block_bytes;
@@ -196,7 +196,7 @@ static unsigned slab_take_new(struct hk_slab *slab, void **out, unsigned want)
 	for (unsigned i = 0; i < n; i++, block += block_bytes)
 		out[i] = block;
 	slab_blocks_taken(slab, slab->top, slab->top + n - 1);
-	slab->top += n;
+	HK_HINT_SET(slab->top, slab->top + n);
 	return n;
 }
 
@@ -209,7 +209,7 @@ unsigned hk_slabs_take(struct hk_slabs *slabs, void **out, unsigned want)
 		if (bin == HK_BINS)
 			break;
 		struct hk_slab *slab = slabs->bins[bin];
-		slabs->n_empty -= slab->n_free == slab->top;
+		HK_HINT_SET(slabs->n_empty, slabs->n_empty - (slab->n_free == slab->top));
 		n += slab_take_free(slab, out + n, want - n);
 		n += slab_take_new(slab, out + n, want - n);
 		slab_list(slabs, slab);
@@ -229,12 +229,12 @@ void hk_slabs_settle(struct hk_slabs *slabs, struct hk_slab *slab, struct hk_sla
 	}
 	slab_unlist(slabs, slab);
 	if (slabs->n_empty == 0) {
-		slabs->n_empty = 1;
+		HK_HINT_SET(slabs->n_empty, 1);
 		slab_list(slabs, slab); /* to the front, where hk_slabs_drop_empty() looks first */
 		return;
 	}
 	slab_forget_holes(slab);
-	slabs->n_slabs--;
+	HK_HINT_SET(slabs->n_slabs, slabs->n_slabs - 1);
 	hk_count(slabs, -1);
 	slabs->n_free -= slab_n_blocks(slab);
 	slab->next = *ret_empty;
@@ -351,11 +351,12 @@ void *hk_slabs_give(struct hk_slabs *slabs, const struct hk_place *places, unsig
 			n = hk_popcount64(mask);
 		if (word < slab->low_word)
 			slab->low_word = (uint16_t)word;
-		slab->n_free += n;
+		unsigned n_free = slab->n_free + n;
+		HK_HINT_SET(slab->n_free, n_free);
 		n_given += n;
 		if (slab_may_free_page(class_idx, bits))
 			slab_note_freed(slab, word, mask);
-		if (HK_UNLIKELY(slab->n_free >= slab->settle_at))
+		if (HK_UNLIKELY(n_free >= slab->settle_at))
 			hk_slabs_settle(slabs, slab, ret_empty);
 	}
 	slabs->n_free += n_given;
@@ -382,21 +383,22 @@ bool hk_slabs_grow(struct hk_slabs *slabs)
 	if (slab == NULL)
 		return false;
 	slab->next = slab->prev = NULL;
-	slab->top = slab->n_free = 0;
-	slab->n_holes = slab->low_word = 0;
-	slab->class_idx = (uint8_t)slabs->class_idx;
+	slab->low_word = 0;
+	HK_HINT_SET(slab->top, 0);
+	HK_HINT_SET(slab->n_free, 0);
+	HK_HINT_SET(slab->n_holes, 0);
+	HK_HINT_SET(slab->class_idx, (uint8_t)slabs->class_idx);
 	slab->bin = HK_BIN_NONE;
-	/* racy read of a counter: a hint */
-	if (__atomic_load_n(&slabs->n_slabs, __ATOMIC_RELAXED) >= SLAB_POPULATE_FROM && info->n_slices == 1)
+	if (HK_HINT(slabs->n_slabs) >= SLAB_POPULATE_FROM && info->n_slices == 1)
 		slab_populate(slab, info);
 	hk_pagemap_set_kind(slab->base, slab->n_slices, HK_KIND_SLAB + slabs->class_idx);
 	atomic_fetch_or_explicit(&slab_classes[slabs->class_idx / 64], (uint64_t)1 << slabs->class_idx % 64,
 				 memory_order_relaxed);
 	hk_lock_take(&slabs->lock);
-	slab->state = HK_SLAB_LIVE;
-	slabs->n_slabs++;
+	HK_HINT_SET(slab->state, HK_SLAB_LIVE);
+	HK_HINT_SET(slabs->n_slabs, slabs->n_slabs + 1);
 	hk_count(slabs, 1);
-	slabs->n_empty++;
+	HK_HINT_SET(slabs->n_empty, slabs->n_empty + 1);
 	slabs->n_free += info->n_blocks;
 	slab_list(slabs, slab);
 	hk_lock_drop(&slabs->lock);
@@ -416,7 +418,7 @@ unsigned hk_slabs_drop_empty(struct hk_slabs *slabs)
 {
 	struct hk_slab *chain = NULL;
 	unsigned dropped = 0;
-	if (__atomic_load_n(&slabs->n_empty, __ATOMIC_RELAXED) == 0)
+	if (HK_HINT(slabs->n_empty) == 0)
 		return 0;
 	hk_lock_take(&slabs->lock);
 	/* an empty slab is wholly free, so it is in the last bin */
@@ -428,9 +430,9 @@ unsigned hk_slabs_drop_empty(struct hk_slabs *slabs)
 			slab_forget_holes(slab);
 			slab->next = chain;
 			chain = slab;
-			slabs->n_slabs--;
+			HK_HINT_SET(slabs->n_slabs, slabs->n_slabs - 1);
 			hk_count(slabs, -1);
-			slabs->n_empty--;
+			HK_HINT_SET(slabs->n_empty, slabs->n_empty - 1);
 			slabs->n_free -= slab_n_blocks(slab);
 			dropped++;
 		}
