@@ -57,7 +57,7 @@ static bool holes_take(struct hk_slabs *slabs, struct hk_slab *slab, unsigned of
 	claim->n_blocks = 0;
 	for (unsigned word = claim->first / 64; word <= claim->last / 64u; word++) {
 		HK_ASSERT((slab->bitmap[word] & claim->bits[word]) == claim->bits[word]);
-		slab->bitmap[word] &= ~claim->bits[word];
+		HK_HINT_SET(slab->bitmap[word], slab->bitmap[word] & ~claim->bits[word]);
 		claim->n_blocks = (uint16_t)(claim->n_blocks + hk_popcount64(claim->bits[word]));
 	}
 	HK_HINT_SET(slab->n_free, slab->n_free - claim->n_blocks);
@@ -73,7 +73,7 @@ static void holes_return(struct hk_slabs *slabs, struct hk_slab *slab, unsigned 
 {
 	unsigned slice = hk_slab_slice(slab) + offset;
 	for (unsigned word = claim->first / 64; word <= claim->last / 64u; word++)
-		slab->bitmap[word] |= claim->bits[word];
+		HK_HINT_SET(slab->bitmap[word], slab->bitmap[word] | claim->bits[word]);
 	slab->low_word = (uint16_t)HK_MIN(slab->low_word, claim->first / 64u);
 	HK_HINT_SET(slab->n_free, slab->n_free + claim->n_blocks);
 	slabs->n_free += claim->n_blocks;

@@ -170,13 +170,13 @@ static unsigned slab_take_free(struct hk_slab *slab, void **out, unsigned want)
 	uint32_t block_bytes = hk_class_info[slab->class_idx].block_bytes;
 	unsigned n = 0, word = slab->low_word;
 	while (n < want && slab->n_free != 0) {
-		uint64_t bits = slab->bitmap[word];
+		uint64_t bits = HK_HINT(slab->bitmap[word]);
 		if (bits == 0) {
 			word++;
 			continue;
 		}
 		uint64_t taken = slab_lowest(bits, want - n);
-		slab->bitmap[word] = bits & ~taken;
+		HK_HINT_SET(slab->bitmap[word], bits & ~taken);
 		HK_HINT_SET(slab->n_free, slab->n_free - hk_popcount64(taken));
 		slab_blocks_taken(slab, word * 64 + hk_ctz64(taken), word * 64 + 63 - hk_clz64(taken));
 		for (char *base = slab->base + (size_t)word * 64 * block_bytes; taken != 0; taken &= taken - 1)
@@ -241,7 +241,8 @@ void hk_slabs_settle(struct hk_slabs *slabs, struct hk_slab *slab, struct hk_sla
 	*ret_empty = slab;
 }
 
-/* The first block freed into a slab touches its bitmap; let that page fault happen here, under no lock. */
+/* The first block freed into a slab touches its bitmap; let that page fault happen here, under no lock.  The word may
+ * change under the lock meanwhile: this atomic OR of nothing loses no such change. */
 static HK_COLD void slab_prepare_bitmap(struct hk_superslab *superslab, unsigned slice, unsigned word)
 {
 	__atomic_fetch_or(&superslab->bitmaps[slice][word], 0, __ATOMIC_RELAXED);
@@ -314,12 +315,15 @@ static inline unsigned slab_word(const struct hk_place *place)
 }
 
 /* Is a place no more what it was when its blocks were freed?  The slab is another class's, a block is free already,
- * or was never handed out (only the word that `top` lies in, or one behind it, can tell). */
+ * or was never handed out (only the word that `top` lies in, or one behind it, can tell).  Else the word is in
+ * `*ret_bits`. */
 static inline bool slab_refuses(const struct hk_slab *slab, unsigned class_idx, const struct hk_place *place,
-				unsigned word)
+				uint64_t *ret_bits)
 {
-	if (HK_UNLIKELY(slab->class_idx != class_idx || slab->state != HK_SLAB_LIVE || (*place->bits & place->mask) != 0))
+	if (HK_UNLIKELY(slab->class_idx != class_idx || slab->state != HK_SLAB_LIVE ||
+			((*ret_bits = HK_HINT(*place->bits)) & place->mask) != 0))
 		return true;
+	unsigned word = slab_word(place);
 	return HK_UNLIKELY(word >= slab->top / 64) && word * 64 + 63 - hk_clz64(place->mask) >= slab->top;
 }
 
@@ -340,13 +344,14 @@ void *hk_slabs_give(struct hk_slabs *slabs, const struct hk_place *places, unsig
 	void *twice = NULL;
 	for (const struct hk_place *place = places, *end = places + count; place != end; place++) {
 		struct hk_slab *slab = place->slab;
-		unsigned word = slab_word(place), n = 1;
-		if (HK_UNLIKELY(slab_refuses(slab, class_idx, place, word))) {
+		uint64_t mask = place->mask, bits;
+		if (HK_UNLIKELY(slab_refuses(slab, class_idx, place, &bits))) {
 			twice = slab_find_free(slabs, place);
 			break;
 		}
-		uint64_t mask = place->mask, bits = *place->bits | mask;
-		*place->bits = bits;
+		unsigned word = slab_word(place), n = 1;
+		bits |= mask;
+		HK_HINT_SET(*place->bits, bits);
 		if ((mask & (mask - 1)) != 0)
 			n = hk_popcount64(mask);
 		if (word < slab->low_word)
@@ -451,7 +456,7 @@ bool hk_slabs_audit(const struct hk_slabs *slabs)
 		for (const struct hk_slab *slab = slabs->bins[bin]; slab != NULL; slab = slab->next) {
 			unsigned bits = 0, holes = 0;
 			for (unsigned word = 0; word < HK_BITMAP_WORDS; word++)
-				bits += hk_popcount64(slab->bitmap[word]);
+				bits += hk_popcount64(HK_HINT(slab->bitmap[word]));
 			for (unsigned i = 0; i < slab->n_slices; i++)
 				holes += hk_popcount64(slab->superslab->hole[hk_slab_slice(slab) + i]);
 			if (bits != slab->n_free || holes != slab->n_holes || slab->bin != bin ||
