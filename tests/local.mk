@@ -32,3 +32,4 @@ include tests/programs/local.mk
 include tests/hakmemd/local.mk
 include tests/hakmemctl/local.mk
 include tests/vm/local.mk
+include tests/system/local.mk

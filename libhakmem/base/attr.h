@@ -26,6 +26,20 @@
 /* The initial-exec model: a TLS variable costs one instruction and never calls malloc on first use. */
 #define HK_TLS __thread __attribute__((tls_model("initial-exec")))
 
+/* Built with ThreadSanitizer: gcc says it by a macro, clang by a feature. */
+#if defined(__SANITIZE_THREAD__)
+#define HK_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define HK_TSAN 1
+#endif
+#endif
+
+/* A field that its lock guards, but that others read without it, as a hint: neither side may be torn or repeated.
+ * The same moves as without. */
+#define HK_HINT(field)            __atomic_load_n(&(field), __ATOMIC_RELAXED)
+#define HK_HINT_SET(field, value) __atomic_store_n(&(field), (value), __ATOMIC_RELAXED)
+
 #define HK_CACHE_LINE 64u
 
 /* The OS page that the accounting counts in.  A kernel with larger pages refuses the smaller purges, and

@@ -59,7 +59,7 @@ static inline bool hk_bitmap_all(const uint64_t *bitmap, unsigned first, unsigne
 		unsigned from = word == first / 64 ? first % 64 : 0;
 		unsigned to = word == last / 64 ? last % 64 : 63;
 		uint64_t mask = hk_mask64(from, to);
-		if ((bitmap[word] & mask) != mask)
+		if ((__atomic_load_n(&bitmap[word], __ATOMIC_RELAXED) & mask) != mask)
 			return false;
 	}
 	return true;

@@ -110,9 +110,9 @@ void hk_cold_publish(void)
 
 static unsigned cold_pop(struct hk_class *class, void **out, unsigned want)
 {
-	unsigned n = HK_MIN(want, class->n_cold);
-	class->n_cold -= n;
-	memcpy(out, class->slots + class->n_cold, n * sizeof *out);
+	unsigned n = HK_MIN(want, class->n_cold), rest = class->n_cold - n;
+	HK_HINT_SET(class->n_cold, rest);
+	memcpy(out, class->slots + rest, n * sizeof *out);
 	return n;
 }
 
@@ -183,7 +183,7 @@ unsigned hk_cold_slots_max(unsigned class_idx)
 static void cold_grow(struct hk_class *class)
 {
 	unsigned maximum = hk_cold_slots_max(class->slabs.class_idx);
-	unsigned old_slots = __atomic_load_n(&class->n_slots, __ATOMIC_RELAXED);
+	unsigned old_slots = HK_HINT(class->n_slots);
 	unsigned n_slots = HK_MIN(HK_MAX(old_slots * 4, COLD_SLOTS_MIN), maximum);
 	if (old_slots >= maximum)
 		return;
@@ -198,7 +198,7 @@ static void cold_grow(struct hk_class *class)
 			memcpy(slots, class->slots, class->n_cold * sizeof *slots);
 		unused = class->slots;
 		class->slots = slots;
-		class->n_slots = n_slots;
+		HK_HINT_SET(class->n_slots, n_slots);
 		n_slots = old_slots;
 	}
 	hk_lock_drop(&class->slabs.lock);
@@ -224,7 +224,7 @@ static unsigned cold_push(struct hk_class *class, void *const *blocks, unsigned 
 	unsigned n = full ? 0 : HK_MIN(class->n_slots - class->n_cold, count);
 	if (n != 0)
 		memcpy(class->slots + class->n_cold, blocks, n * sizeof *blocks);
-	class->n_cold += n;
+	HK_HINT_SET(class->n_cold, class->n_cold + n);
 	class->n_hot += (uint32_t)hot_delta;
 	cold_leave(class, before);
 	return n;
@@ -250,7 +250,7 @@ unsigned hk_cold_flush_step(unsigned class_idx)
 {
 	struct hk_class *class = &hk_classes[class_idx];
 	void *batch[HK_BATCH];
-	if (__atomic_load_n(&class->n_cold, __ATOMIC_RELAXED) == 0)
+	if (HK_HINT(class->n_cold) == 0)
 		return 0;
 	struct cold_before before = cold_enter(class);
 	unsigned n = class->n_cold != 0 ? cold_pop(class, batch, HK_BATCH) : 0;
@@ -279,14 +279,14 @@ void hk_cold_shrink(unsigned class_idx)
 	struct hk_class *class = &hk_classes[class_idx];
 	void **slots = NULL;
 	unsigned n_slots = 0;
-	if (__atomic_load_n(&class->n_slots, __ATOMIC_RELAXED) == 0)
+	if (HK_HINT(class->n_slots) == 0)
 		return;
 	hk_lock_take(&class->slabs.lock);
 	if (class->n_cold == 0) {
 		slots = class->slots;
 		n_slots = class->n_slots;
 		class->slots = NULL;
-		class->n_slots = 0;
+		HK_HINT_SET(class->n_slots, 0);
 	}
 	hk_lock_drop(&class->slabs.lock);
 	if (slots != NULL)
@@ -300,7 +300,7 @@ static void *own_run_new(size_t bytes)
 	struct hk_slab *run = hk_heap_take((unsigned)((bytes + HK_SLICE_BYTES - 1) / HK_SLICE_BYTES));
 	if (run == NULL)
 		return NULL;
-	run->state = HK_SLAB_OWN;
+	HK_HINT_SET(run->state, HK_SLAB_OWN);
 	hk_run_touch(run, (unsigned)((bytes + HK_PAGE_BYTES - 1) / HK_PAGE_BYTES));
 	return run->base;
 }

@@ -33,13 +33,12 @@ static void front_read_board(uint64_t now_nsec)
 /* After a slow path, under no lock: is it time to register, or to decay; is memory short? */
 static void front_poke(void)
 {
-	struct hkp_stats *s = hk_stats(); /* racy reads: hints */
-	uint64_t heap_bytes = __atomic_load_n(&s->superslabs, __ATOMIC_RELAXED) * HK_SUPERSLAB_BYTES +
-			      __atomic_load_n(&s->large_bytes, __ATOMIC_RELAXED);
+	const struct hkp_stats *s = hk_stats();
+	uint64_t heap_bytes = HK_HINT(s->superslabs) * HK_SUPERSLAB_BYTES + HK_HINT(s->large_bytes);
 	if (heap_bytes >= hk_options.control_threshold_bytes)
 		hk_control_poke();
 	if (HK_UNLIKELY(hk_board_present()))
-		front_read_board(__atomic_load_n(&s->activity_nsec, __ATOMIC_RELAXED));
+		front_read_board(HK_HINT(s->activity_nsec));
 	hk_decay_poke();
 }
 

@@ -94,10 +94,9 @@ static size_t flush_holes_of(struct hk_superslab *superslab)
 	size_t bytes = 0;
 	for (unsigned i = 0; i < HK_SLICES; i++) {
 		struct hk_slab *slab = &superslab->slabs[i];
-		/* racy reads: a hint where to look */
-		if (__atomic_load_n(&slab->n_holes, __ATOMIC_RELAXED) == 0)
+		if (HK_HINT(slab->n_holes) == 0)
 			continue;
-		unsigned c = __atomic_load_n(&slab->class_idx, __ATOMIC_RELAXED);
+		unsigned c = HK_HINT(slab->class_idx);
 		if (c < HK_CLASSES_ALL)
 			bytes += hk_slab_purge_holes(&hk_classes[c].slabs, superslab, i);
 	}

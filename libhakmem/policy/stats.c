@@ -116,10 +116,11 @@ static unsigned stats_taken(const struct hk_superslab *superslab)
 	unsigned taken = 0;
 	for (unsigned i = 0; i < HK_SLICES; i++) {
 		const struct hk_slab *slab = &superslab->slabs[i];
-		if (slab->state == HK_SLAB_MID)
+		unsigned state = HK_HINT(slab->state);
+		if (state == HK_SLAB_MID)
 			return UINT32_MAX;
-		if (slab->state == HK_SLAB_LIVE && slab->class_idx < HK_CLASSES)
-			taken += slab->top - slab->n_free;
+		if (state == HK_SLAB_LIVE && HK_HINT(slab->class_idx) < HK_CLASSES)
+			taken += HK_HINT(slab->top) - HK_HINT(slab->n_free);
 	}
 	return taken;
 }

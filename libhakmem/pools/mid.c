@@ -30,7 +30,7 @@ void *hk_mid_new(size_t bytes, bool *ret_zero)
 		return NULL;
 	run->mid_pages = mid_pages(bytes);
 	*ret_zero = hk_run_touch(run, run->mid_pages) == 0;
-	run->state = HK_SLAB_MID;
+	HK_HINT_SET(run->state, HK_SLAB_MID);
 	hk_pagemap_set_kind(run->base, 1, HK_KIND_MID);
 	mid_count(run->mid_pages);
 	return run->base;

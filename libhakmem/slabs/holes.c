@@ -30,7 +30,7 @@ static void holes_mark(struct hk_slab *slab, unsigned slice, uint16_t pages, boo
 	int n = (int)hk_popcount64(pages) * (hole ? 1 : -1);
 	uint16_t *mask = &slab->superslab->hole[slice];
 	*mask = (uint16_t)(hole ? *mask | pages : *mask & ~pages);
-	slab->n_holes = (uint16_t)(slab->n_holes + n);
+	HK_HINT_SET(slab->n_holes, (uint16_t)(slab->n_holes + n));
 	hk_count_private(hole_pages, n);
 }
 
@@ -57,10 +57,10 @@ static bool holes_take(struct hk_slabs *slabs, struct hk_slab *slab, unsigned of
 	claim->n_blocks = 0;
 	for (unsigned word = claim->first / 64; word <= claim->last / 64u; word++) {
 		HK_ASSERT((slab->bitmap[word] & claim->bits[word]) == claim->bits[word]);
-		slab->bitmap[word] &= ~claim->bits[word];
+		HK_HINT_SET(slab->bitmap[word], slab->bitmap[word] & ~claim->bits[word]);
 		claim->n_blocks = (uint16_t)(claim->n_blocks + hk_popcount64(claim->bits[word]));
 	}
-	slab->n_free -= claim->n_blocks;
+	HK_HINT_SET(slab->n_free, slab->n_free - claim->n_blocks);
 	slabs->n_free -= claim->n_blocks;
 	slabs->n_claimed += claim->n_blocks;
 	holes_mark(slab, slice, claim->pages, false);
@@ -73,9 +73,9 @@ static void holes_return(struct hk_slabs *slabs, struct hk_slab *slab, unsigned 
 {
 	unsigned slice = hk_slab_slice(slab) + offset;
 	for (unsigned word = claim->first / 64; word <= claim->last / 64u; word++)
-		slab->bitmap[word] |= claim->bits[word];
+		HK_HINT_SET(slab->bitmap[word], slab->bitmap[word] | claim->bits[word]);
 	slab->low_word = (uint16_t)HK_MIN(slab->low_word, claim->first / 64u);
-	slab->n_free += claim->n_blocks;
+	HK_HINT_SET(slab->n_free, slab->n_free + claim->n_blocks);
 	slabs->n_free += claim->n_blocks;
 	slabs->n_claimed -= claim->n_blocks;
 	slab->superslab->touched[slice] &= (uint16_t)~purged;

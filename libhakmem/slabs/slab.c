@@ -4,6 +4,7 @@
 
 #include "base/bits.h"
 #include "base/counters.h"
+#include "base/point.h"
 #include "os/pages.h"
 
 /* A class with this many slabs is growing in earnest: new ones are populated in one go, 64 KiB at a time
@@ -89,7 +90,7 @@ static void slab_pages_taken(struct hk_slab *slab, unsigned first_page, unsigned
 		if (HK_UNLIKELY((superslab->hole[i] & mask) != 0)) {
 			unsigned closed = hk_popcount64(superslab->hole[i] & mask);
 			superslab->hole[i] &= (uint16_t)~mask;
-			slab->n_holes = (uint16_t)(slab->n_holes - closed);
+			HK_HINT_SET(slab->n_holes, (uint16_t)(slab->n_holes - closed));
 			hk_count_private(hole_pages, -(int64_t)closed);
 		}
 		page += count;
@@ -121,7 +122,7 @@ static void slab_note_hole(struct hk_slab *slab, unsigned page)
 	if (last >= slab->top || !hk_bitmap_all(slab->bitmap, first, last))
 		return;
 	slab->superslab->hole[i] |= bit;
-	slab->n_holes++;
+	HK_HINT_SET(slab->n_holes, (uint16_t)(slab->n_holes + 1));
 	hk_count_private(hole_pages, 1);
 }
 
@@ -148,7 +149,7 @@ static void slab_forget_holes(struct hk_slab *slab)
 	for (unsigned i = 0; i < slab->n_slices; i++)
 		slab->superslab->hole[hk_slab_slice(slab) + i] = 0;
 	hk_count_private(hole_pages, -(int64_t)slab->n_holes);
-	slab->n_holes = 0;
+	HK_HINT_SET(slab->n_holes, 0);
 }
 
 /* ---- taking -------------------------------------------------------------------------------------------- */
@@ -169,14 +170,14 @@ static unsigned slab_take_free(struct hk_slab *slab, void **out, unsigned want)
 	uint32_t block_bytes = hk_class_info[slab->class_idx].block_bytes;
 	unsigned n = 0, word = slab->low_word;
 	while (n < want && slab->n_free != 0) {
-		uint64_t bits = slab->bitmap[word];
+		uint64_t bits = HK_HINT(slab->bitmap[word]);
 		if (bits == 0) {
 			word++;
 			continue;
 		}
 		uint64_t taken = slab_lowest(bits, want - n);
-		slab->bitmap[word] = bits & ~taken;
-		slab->n_free -= hk_popcount64(taken);
+		HK_HINT_SET(slab->bitmap[word], bits & ~taken);
+		HK_HINT_SET(slab->n_free, slab->n_free - hk_popcount64(taken));
 		slab_blocks_taken(slab, word * 64 + hk_ctz64(taken), word * 64 + 63 - hk_clz64(taken));
 		for (char *base = slab->base + (size_t)word * 64 * block_bytes; taken != 0; taken &= taken - 1)
 			out[n++] = base + (size_t)hk_ctz64(taken) * block_bytes;
@@ -195,7 +196,7 @@ static unsigned slab_take_new(struct hk_slab *slab, void **out, unsigned want)
 	for (unsigned i = 0; i < n; i++, block += block_bytes)
 		out[i] = block;
 	slab_blocks_taken(slab, slab->top, slab->top + n - 1);
-	slab->top += n;
+	HK_HINT_SET(slab->top, slab->top + n);
 	return n;
 }
 
@@ -208,11 +209,12 @@ unsigned hk_slabs_take(struct hk_slabs *slabs, void **out, unsigned want)
 		if (bin == HK_BINS)
 			break;
 		struct hk_slab *slab = slabs->bins[bin];
-		slabs->n_empty -= slab->n_free == slab->top;
+		HK_HINT_SET(slabs->n_empty, slabs->n_empty - (slab->n_free == slab->top));
 		n += slab_take_free(slab, out + n, want - n);
 		n += slab_take_new(slab, out + n, want - n);
 		slab_list(slabs, slab);
 	}
+	HK_POINT(slabs_half_taken);
 	slabs->n_free -= n;
 	return n;
 }
@@ -227,19 +229,20 @@ void hk_slabs_settle(struct hk_slabs *slabs, struct hk_slab *slab, struct hk_sla
 	}
 	slab_unlist(slabs, slab);
 	if (slabs->n_empty == 0) {
-		slabs->n_empty = 1;
+		HK_HINT_SET(slabs->n_empty, 1);
 		slab_list(slabs, slab); /* to the front, where hk_slabs_drop_empty() looks first */
 		return;
 	}
 	slab_forget_holes(slab);
-	slabs->n_slabs--;
+	HK_HINT_SET(slabs->n_slabs, slabs->n_slabs - 1);
 	hk_count(slabs, -1);
 	slabs->n_free -= slab_n_blocks(slab);
 	slab->next = *ret_empty;
 	*ret_empty = slab;
 }
 
-/* The first block freed into a slab touches its bitmap; let that page fault happen here, under no lock. */
+/* The first block freed into a slab touches its bitmap; let that page fault happen here, under no lock.  The word may
+ * change under the lock meanwhile: this atomic OR of nothing loses no such change. */
 static HK_COLD void slab_prepare_bitmap(struct hk_superslab *superslab, unsigned slice, unsigned word)
 {
 	__atomic_fetch_or(&superslab->bitmaps[slice][word], 0, __ATOMIC_RELAXED);
@@ -312,12 +315,15 @@ static inline unsigned slab_word(const struct hk_place *place)
 }
 
 /* Is a place no more what it was when its blocks were freed?  The slab is another class's, a block is free already,
- * or was never handed out (only the word that `top` lies in, or one behind it, can tell). */
+ * or was never handed out (only the word that `top` lies in, or one behind it, can tell).  Else the word is in
+ * `*ret_bits`. */
 static inline bool slab_refuses(const struct hk_slab *slab, unsigned class_idx, const struct hk_place *place,
-				unsigned word)
+				uint64_t *ret_bits)
 {
-	if (HK_UNLIKELY(slab->class_idx != class_idx || slab->state != HK_SLAB_LIVE || (*place->bits & place->mask) != 0))
+	if (HK_UNLIKELY(slab->class_idx != class_idx || slab->state != HK_SLAB_LIVE ||
+			((*ret_bits = HK_HINT(*place->bits)) & place->mask) != 0))
 		return true;
+	unsigned word = slab_word(place);
 	return HK_UNLIKELY(word >= slab->top / 64) && word * 64 + 63 - hk_clz64(place->mask) >= slab->top;
 }
 
@@ -338,22 +344,24 @@ void *hk_slabs_give(struct hk_slabs *slabs, const struct hk_place *places, unsig
 	void *twice = NULL;
 	for (const struct hk_place *place = places, *end = places + count; place != end; place++) {
 		struct hk_slab *slab = place->slab;
-		unsigned word = slab_word(place), n = 1;
-		if (HK_UNLIKELY(slab_refuses(slab, class_idx, place, word))) {
+		uint64_t mask = place->mask, bits;
+		if (HK_UNLIKELY(slab_refuses(slab, class_idx, place, &bits))) {
 			twice = slab_find_free(slabs, place);
 			break;
 		}
-		uint64_t mask = place->mask, bits = *place->bits | mask;
-		*place->bits = bits;
+		unsigned word = slab_word(place), n = 1;
+		bits |= mask;
+		HK_HINT_SET(*place->bits, bits);
 		if ((mask & (mask - 1)) != 0)
 			n = hk_popcount64(mask);
 		if (word < slab->low_word)
 			slab->low_word = (uint16_t)word;
-		slab->n_free += n;
+		unsigned n_free = slab->n_free + n;
+		HK_HINT_SET(slab->n_free, n_free);
 		n_given += n;
 		if (slab_may_free_page(class_idx, bits))
 			slab_note_freed(slab, word, mask);
-		if (HK_UNLIKELY(slab->n_free >= slab->settle_at))
+		if (HK_UNLIKELY(n_free >= slab->settle_at))
 			hk_slabs_settle(slabs, slab, ret_empty);
 	}
 	slabs->n_free += n_given;
@@ -380,21 +388,22 @@ bool hk_slabs_grow(struct hk_slabs *slabs)
 	if (slab == NULL)
 		return false;
 	slab->next = slab->prev = NULL;
-	slab->top = slab->n_free = 0;
-	slab->n_holes = slab->low_word = 0;
-	slab->class_idx = (uint8_t)slabs->class_idx;
+	slab->low_word = 0;
+	HK_HINT_SET(slab->top, 0);
+	HK_HINT_SET(slab->n_free, 0);
+	HK_HINT_SET(slab->n_holes, 0);
+	HK_HINT_SET(slab->class_idx, (uint8_t)slabs->class_idx);
 	slab->bin = HK_BIN_NONE;
-	/* racy read of a counter: a hint */
-	if (__atomic_load_n(&slabs->n_slabs, __ATOMIC_RELAXED) >= SLAB_POPULATE_FROM && info->n_slices == 1)
+	if (HK_HINT(slabs->n_slabs) >= SLAB_POPULATE_FROM && info->n_slices == 1)
 		slab_populate(slab, info);
 	hk_pagemap_set_kind(slab->base, slab->n_slices, HK_KIND_SLAB + slabs->class_idx);
 	atomic_fetch_or_explicit(&slab_classes[slabs->class_idx / 64], (uint64_t)1 << slabs->class_idx % 64,
 				 memory_order_relaxed);
 	hk_lock_take(&slabs->lock);
-	slab->state = HK_SLAB_LIVE;
-	slabs->n_slabs++;
+	HK_HINT_SET(slab->state, HK_SLAB_LIVE);
+	HK_HINT_SET(slabs->n_slabs, slabs->n_slabs + 1);
 	hk_count(slabs, 1);
-	slabs->n_empty++;
+	HK_HINT_SET(slabs->n_empty, slabs->n_empty + 1);
 	slabs->n_free += info->n_blocks;
 	slab_list(slabs, slab);
 	hk_lock_drop(&slabs->lock);
@@ -414,7 +423,7 @@ unsigned hk_slabs_drop_empty(struct hk_slabs *slabs)
 {
 	struct hk_slab *chain = NULL;
 	unsigned dropped = 0;
-	if (__atomic_load_n(&slabs->n_empty, __ATOMIC_RELAXED) == 0)
+	if (HK_HINT(slabs->n_empty) == 0)
 		return 0;
 	hk_lock_take(&slabs->lock);
 	/* an empty slab is wholly free, so it is in the last bin */
@@ -426,9 +435,9 @@ unsigned hk_slabs_drop_empty(struct hk_slabs *slabs)
 			slab_forget_holes(slab);
 			slab->next = chain;
 			chain = slab;
-			slabs->n_slabs--;
+			HK_HINT_SET(slabs->n_slabs, slabs->n_slabs - 1);
 			hk_count(slabs, -1);
-			slabs->n_empty--;
+			HK_HINT_SET(slabs->n_empty, slabs->n_empty - 1);
 			slabs->n_free -= slab_n_blocks(slab);
 			dropped++;
 		}
@@ -447,7 +456,7 @@ bool hk_slabs_audit(const struct hk_slabs *slabs)
 		for (const struct hk_slab *slab = slabs->bins[bin]; slab != NULL; slab = slab->next) {
 			unsigned bits = 0, holes = 0;
 			for (unsigned word = 0; word < HK_BITMAP_WORDS; word++)
-				bits += hk_popcount64(slab->bitmap[word]);
+				bits += hk_popcount64(HK_HINT(slab->bitmap[word]));
 			for (unsigned i = 0; i < slab->n_slices; i++)
 				holes += hk_popcount64(slab->superslab->hole[hk_slab_slice(slab) + i]);
 			if (bits != slab->n_free || holes != slab->n_holes || slab->bin != bin ||

@@ -252,7 +252,7 @@ static void heap_give_slices(struct hk_superslab *superslab, unsigned slice, uns
 
 void hk_heap_give(struct hk_slab *run)
 {
-	run->state = HK_SLAB_FREE;
+	HK_HINT_SET(run->state, HK_SLAB_FREE);
 	heap_give_slices(run->superslab, hk_slab_slice(run), run->n_slices);
 }
 

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/options.h"
+#include "base/point.h"
 #include "front/front.h"
 #include "policy/control.h"
 #include "tests/libhakmem/schedule.h"
@@ -123,18 +124,26 @@ static void work(unsigned index, uint64_t *seed)
 	work_rounds(index, seed, rounds_now);
 }
 
+/* A flush passes few points: with rests in between, flushes spread over all of the workers' time, not its start. */
+static void flush_and_rest(unsigned level, uint64_t *seed)
+{
+	for (unsigned n = 10 + unit_below(seed, 10); n != 0; n--) {
+		unit_flush_level(level, NULL);
+		for (unsigned rest = unit_below(seed, 120); rest != 0; rest--)
+			HK_POINT(rest);
+	}
+}
+
 static void flush_caches(unsigned index, uint64_t *seed)
 {
 	(void)index;
-	for (unsigned n = 2 + unit_below(seed, 6); n != 0; n--)
-		unit_flush_level(HAK_LEVEL_CACHES, NULL);
+	flush_and_rest(HAK_LEVEL_CACHES, seed);
 }
 
 static void flush_pages(unsigned index, uint64_t *seed)
 {
 	(void)index;
-	for (unsigned n = 3 + unit_below(seed, 6); n != 0; n--)
-		unit_flush_level(HAK_LEVEL_PAGES, NULL);
+	flush_and_rest(HAK_LEVEL_PAGES, seed);
 }
 
 /* After each seed everything is at rest: nothing lost, nothing counted wrongly. */
@@ -244,8 +253,40 @@ static void a_purge_is_a_claim(void **state)
 	interleave("purge", sizes, 300, 150, bodies, 3);
 }
 
-static struct hk_slabs around; /* 1 KiB blocks: page 1 is a hole, pages 0 and 2 have one free block each */
+/* One slab of which some blocks are free, so that there is one hole, under a purge and a refill. */
+static struct hk_slabs around;
 static void *around_blocks[16];
+static uint64_t *around_taken;
+
+static void around_begin(size_t bytes, const unsigned *freed, unsigned n_freed)
+{
+	struct hk_place places[HK_COUNT(around_blocks)];
+	void *blocks[HK_COUNT(around_blocks)];
+	struct hk_slab *empties = NULL;
+	enum hk_misuse what;
+	unsigned bad;
+	around = (struct hk_slabs){.lock = HK_LOCK_INIT(HK_RANK_CLASS), .class_idx = hk_class_of(bytes)};
+	hk_slabs_grow(&around);
+	hk_slabs_take(&around, around_blocks, HK_COUNT(around_blocks));
+	for (unsigned i = 0; i < n_freed; i++)
+		blocks[i] = around_blocks[freed[i]];
+	unsigned n = hk_slabs_locate(around.class_idx, blocks, n_freed, places, &bad, &what);
+	hk_slabs_give(&around, places, n, &empties);
+	if (hk_counters_private.hole_pages != 1)
+		violated("there is one hole", NULL);
+}
+
+/* The process forgets the slab; its SuperSlab goes. */
+static void around_end(void)
+{
+	if (!hk_slabs_audit(&around) || hk_counters_private.hole_pages < 0)
+		violated("holes are counted wrongly", NULL);
+	hk_counters_private.hole_pages = 0;
+	hk_slab_of(around_blocks[0])->state = HK_SLAB_FREE;
+	hk_heap_give(hk_slab_of(around_blocks[0]));
+	hk_count(slabs, -1);
+	unit_trim();
+}
 
 static void around_purge(unsigned index, uint64_t *seed)
 {
@@ -264,45 +305,59 @@ static void around_take(unsigned index, uint64_t *seed)
 	if (hk_slabs_take(&around, out, 2) != 2)
 		violated("two blocks are free", NULL);
 	hk_lock_drop(&around.lock);
+	around_taken = out[0];
+	for (unsigned i = 0; i < hk_class_info[around.class_idx].block_bytes / 8; i++)
+		around_taken[i] = i + 1;
 }
 
-/* A refill that skips over claimed blocks must leave their page's marks alone. */
-static void a_refill_around_a_claim(void **state)
+static void around_each_seed(const char *where, size_t bytes, const unsigned *freed, unsigned n_freed)
 {
 	schedule_body *const bodies[] = {around_purge, around_take};
-	(void)state;
-	where_now = "around";
+	where_now = where;
 	for (seed_now = 1; seed_now <= 40; seed_now++) {
-		static const unsigned freed[] = {0, 4, 5, 6, 7, 8};
-		struct hk_place places[16];
-		struct hk_slab *empties = NULL;
-		around = (struct hk_slabs){.lock = HK_LOCK_INIT(HK_RANK_CLASS), .class_idx = 63};
-		hk_slabs_grow(&around);
-		hk_slabs_take(&around, around_blocks, 16);
-		void *blocks[HK_COUNT(freed)];
-		enum hk_misuse what;
-		unsigned bad;
-		for (unsigned i = 0; i < HK_COUNT(freed); i++)
-			blocks[i] = around_blocks[freed[i]];
-		unsigned n = hk_slabs_locate(63, blocks, HK_COUNT(freed), places, &bad, &what);
-		hk_slabs_give(&around, places, n, &empties);
-		if (hk_counters_private.hole_pages != 1)
-			violated("there is one hole", NULL);
+		around_begin(bytes, freed, n_freed);
 		schedule_run(seed_now, bodies, 2);
-		if (!hk_slabs_audit(&around) || hk_counters_private.hole_pages < 0)
-			violated("holes are counted wrongly", NULL);
-		/* the process forgets this slab; its SuperSlab stays */
-		hk_counters_private.hole_pages = 0;
-		hk_slab_of(around_blocks[0])->state = HK_SLAB_FREE;
-		hk_heap_give(hk_slab_of(around_blocks[0]));
-		hk_count(slabs, -1);
-		unit_trim();
+		for (unsigned i = 0; i < hk_class_info[around.class_idx].block_bytes / 8; i++)
+			if (around_taken[i] != i + 1)
+				violated("destroyed while in use", around_taken);
+		around_end();
 	}
+}
+
+/* 1 KiB blocks: page 1 is a hole, pages 0 and 2 have one free block each.  A refill that skips over claimed blocks
+ * must leave their page's marks alone. */
+static void a_refill_around_a_claim(void **state)
+{
+	static const unsigned freed[] = {0, 4, 5, 6, 7, 8};
+	(void)state;
+	around_each_seed("around", 1024, freed, HK_COUNT(freed));
+}
+
+/* 3 KiB blocks: blocks 1 and 2 lie on page 1, the hole, and on pages beside it that are in use.  Neither may be
+ * handed out while the page goes. */
+static void a_claim_covers_blocks_astride(void **state)
+{
+	static const unsigned freed[] = {1, 2};
+	(void)state;
+	around_each_seed("astride", 3072, freed, HK_COUNT(freed));
 }
 
 /* ---- fork ----------------------------------------------------------------------------------------------- */
 
 /* The child: nothing that was live is handed out, nothing comes home twice, no lock is held. */
+static void fork_child_takes(void)
+{
+	for (unsigned i = 0; i < 4; i++)
+		for (unsigned n = 0; n < 200; n++) {
+			void *block = hk_malloc(sizes_now[i]);
+			live_add(block);
+			if (n % 3 != 0)
+				continue;
+			live_remove(block);
+			hk_free(block);
+		}
+}
+
 static void fork_child(void)
 {
 	struct hak_report report;
@@ -310,14 +365,11 @@ static void fork_child(void)
 	signal(SIGABRT, SIG_DFL);
 	alarm(10);
 	where_now = "fork child";
-	for (unsigned i = 0; i < 4; i++)
-		for (unsigned n = 0; n < 400; n++) {
-			void *block = hk_malloc(sizes_now[i]);
-			if (live_has(block))
-				violated("handed out in the child, live in the parent", block);
-			if (n % 3 == 0)
-				hk_free(block);
-		}
+	/* a block that is in two places is handed out from one of them, and once more when the other came home */
+	if (seed_now / 2 % 2 == 0)
+		fork_child_takes();
+	unit_flush_level(HAK_LEVEL_PAGES, &report);
+	fork_child_takes();
 	unit_flush_level(HAK_LEVEL_PAGES, &report);
 	if (report.status != HAK_OK)
 		violated("a flush in the child is partial", NULL);
@@ -328,11 +380,25 @@ static void fork_child(void)
 	_exit(0);
 }
 
+/* Magazines run full and empty all the time: many blocks on their way. */
+static void work_waves(unsigned index, uint64_t *seed)
+{
+	struct own own[N_OWN];
+	hk_threads_set_frugal(seed_now % 2 == 0 ? 0 : UINT64_MAX);
+	for (unsigned wave = 0; wave < rounds_now / 20; wave++) {
+		size_t bytes = sizes_now[unit_below(seed, 4)];
+		for (unsigned i = 0; i < N_OWN; i++)
+			own[i] = own_new(bytes, unit_random(seed) ^ index);
+		for (unsigned i = 0; i < N_OWN; i++)
+			own_end(&own[i]);
+	}
+}
+
 static void forks(unsigned index, uint64_t *seed)
 {
-	for (unsigned n = 0; n < 3; n++) {
+	for (unsigned n = 0; n < 4; n++) {
 		int status = 0;
-		work_rounds(index, seed, 60);
+		work_rounds(index, seed, 40);
 		pid_t pid = fork();
 		if (pid == 0)
 			fork_child();
@@ -344,7 +410,7 @@ static void forks(unsigned index, uint64_t *seed)
 static void fork_finds_every_block_once(void **state)
 {
 	static const size_t sizes[] = {16, 16, 48, 512};
-	schedule_body *const bodies[] = {work, work, forks};
+	schedule_body *const bodies[] = {work_waves, work_waves, forks};
 	(void)state;
 	interleave("fork", sizes, 400, 60, bodies, 3);
 }
@@ -365,6 +431,7 @@ int main(void)
 		cmocka_unit_test(two_flushers_and_an_owner),
 		cmocka_unit_test(a_purge_is_a_claim),
 		cmocka_unit_test(a_refill_around_a_claim),
+		cmocka_unit_test(a_claim_covers_blocks_astride),
 		cmocka_unit_test(fork_finds_every_block_once),
 		cmocka_unit_test(fork_while_flushing),
 	};
