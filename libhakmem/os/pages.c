@@ -7,6 +7,7 @@
 
 #include <stdatomic.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
@@ -108,11 +109,36 @@ bool hk_os_resize(void *address, size_t old_bytes, size_t new_bytes)
 	return !pages_failed(hk_sys4(SYS_mremap, address, old_bytes, new_bytes, 0));
 }
 
+/* The first word of a reservation.  Nobody else's mapping begins with it. */
+static uintptr_t pages_mark(const void *target, const void *owner)
+{
+	return (uintptr_t)target ^ (uintptr_t)owner ^ ((uintptr_t)1 << 63);
+}
+
 /* A plain mremap loses the alignment of three moves in four; so the target is reserved first. */
-void *hk_os_reserve(size_t bytes, size_t alignment)
+void *hk_os_reserve(size_t bytes, size_t alignment, const void *owner)
 {
 	long ret = pages_map_aligned(bytes, alignment, PROT_NONE);
-	return pages_failed(ret) ? NULL : (void *)ret;
+	if (pages_failed(ret))
+		return NULL;
+	if (hk_sys3(SYS_mprotect, ret, HK_PAGE_BYTES, PROT_READ | PROT_WRITE) != 0) {
+		hk_sys2(SYS_munmap, ret, bytes);
+		return NULL;
+	}
+	*(uintptr_t *)ret = pages_mark((void *)ret, owner);
+	return (void *)ret;
+}
+
+/* MREMAP_FIXED removes what is at the target before it moves, older kernels before they check limits; other failures
+ * come later still.  So look, in a way that survives an unmapped address; in doubt the addresses are lost. */
+void hk_os_unreserve(void *target, size_t bytes, const void *owner)
+{
+	uintptr_t mark = 0;
+	struct iovec local = {&mark, sizeof mark}, remote = {target, sizeof mark};
+	long pid = hk_sys0(SYS_getpid);
+	if (hk_sys6(SYS_process_vm_readv, pid, (long)&local, 1, (long)&remote, 1, 0) == (long)sizeof mark &&
+	    mark == pages_mark(target, owner))
+		hk_sys2(SYS_munmap, target, bytes);
 }
 
 bool hk_os_move(void *address, size_t old_bytes, void *target, size_t new_bytes, const char *name)

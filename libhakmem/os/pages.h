@@ -27,8 +27,15 @@ void hk_os_set_thp(void *address, size_t bytes, bool partly);
 /* Make the pages present in one go instead of a fault each; a hint. */
 void hk_os_populate(void *address, size_t bytes);
 
-/* Reserve addresses that nothing may touch yet, at a multiple of `alignment`; a target for hk_os_move(). */
-void *hk_os_reserve(size_t bytes, size_t alignment);
+/*
+ * Reserve addresses that nothing may touch yet, at a multiple of `alignment`; a target for hk_os_move().  `owner` is
+ * any pointer for which no other thread reserves meanwhile: it marks the reservation.
+ */
+void *hk_os_reserve(size_t bytes, size_t alignment, const void *owner);
+
+/* End a reservation, also one onto which a move failed: the kernel may have removed it by then, and other threads
+ * mapped something of theirs there, which stays. */
+void hk_os_unreserve(void *target, size_t bytes, const void *owner);
 
 /* Move a mapping onto a reservation of `new_bytes`, without copying.  False on failure: nothing moved. */
 bool hk_os_move(void *address, size_t old_bytes, void *target, size_t new_bytes, const char *name);

@@ -189,10 +189,10 @@ size_t hk_large_usable(const void *pointer)
 	return large->base == pointer ? large->bytes : 0;
 }
 
-/* Move a block onto fresh addresses with room for `bytes`. */
+/* Move a block onto fresh addresses with room for `bytes`, more than it has. */
 static bool large_move(struct hk_large *large, size_t bytes)
 {
-	char *target = hk_os_reserve(bytes, HK_SUPERSLAB_BYTES);
+	char *target = hk_os_reserve(bytes, HK_SUPERSLAB_BYTES, large);
 	if (target == NULL)
 		return false;
 	large_leave(large); /* the old entries go before the old addresses do */
@@ -201,7 +201,7 @@ static bool large_move(struct hk_large *large, size_t bytes)
 	if (moved)
 		large->base = target;
 	else
-		hk_os_unmap(target, bytes);
+		hk_os_unreserve(target, bytes, large);
 	large_enter(large);
 	return moved;
 }
@@ -213,7 +213,7 @@ void *hk_large_resize(void *pointer, size_t bytes)
 	bytes = hk_round_up(bytes, HK_PAGE_BYTES);
 	if (bytes == old_bytes)
 		return pointer;
-	if (!hk_os_resize(pointer, old_bytes, bytes) && !large_move(large, bytes))
+	if (!hk_os_resize(pointer, old_bytes, bytes) && (bytes < old_bytes || !large_move(large, bytes)))
 		return NULL;
 	large->bytes = bytes;
 	large_count((int64_t)(bytes - old_bytes), (int64_t)(bytes - old_bytes));

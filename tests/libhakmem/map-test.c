@@ -93,7 +93,7 @@ static void strangers_are_nobodys(void **state)
 
 static void kinds_end_where_they_should(void **state)
 {
-	char *base = hk_os_reserve(HK_SUPERSLAB_BYTES, HK_SUPERSLAB_BYTES);
+	char *base = hk_os_reserve(HK_SUPERSLAB_BYTES, HK_SUPERSLAB_BYTES, &hk_counters_home);
 	(void)state;
 	assert_non_null(base);
 	assert_int_equal((uintptr_t)base % HK_SUPERSLAB_BYTES, 0);

@@ -3,10 +3,14 @@
 #include "tests/libhakmem/unit.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "front/front.h"
 #include "map/pagemap.h"
+#include "os/pages.h"
 #include "pools/large.h"
 #include "pools/mid.h"
 #include "slabs/superslab.h"
@@ -277,6 +281,71 @@ static void realloc_of_an_inside_is_refused(void **state)
 	hk_free(large);
 }
 
+static bool is_mapped(const void *address)
+{
+	unsigned char present;
+	return mincore((void *)(uintptr_t)address, 4096, &present) == 0;
+}
+
+/* Bytes of address space, and of those that the data limit counts; without stdio, which would want memory. */
+static size_t mapped_bytes(size_t *ret_data)
+{
+	char text[100] = "", *at = text;
+	size_t pages[6] = {0};
+	int fd = open("/proc/self/statm", O_RDONLY);
+	assert_true(read(fd, text, sizeof text - 1) > 0);
+	close(fd);
+	for (unsigned i = 0; i < HK_COUNT(pages); i++)
+		pages[i] = strtoul(at, &at, 10);
+	*ret_data = pages[5] * 4096;
+	return pages[0] * 4096;
+}
+
+/* A move that fails for want of memory: in a child, whose limit is its own. */
+static void move_without_memory(void *arg)
+{
+	char *block = hk_malloc(4 * MIB);
+	size_t data, before = mapped_bytes(&data);
+	struct rlimit little = {data + MIB, data + MIB};
+	(void)arg;
+	block[0] = 17;
+	block[4 * MIB - 1] = 18;
+	setrlimit(RLIMIT_DATA, &little);
+	for (unsigned i = 0; i < 20; i++)
+		if (hk_large_resize(block, 40 * MIB) != NULL)
+			_exit(1);
+	size_t after = mapped_bytes(&data);
+	if (block[0] != 17 || block[4 * MIB - 1] != 18 || hk_usable("test", block) != 4 * MIB)
+		_exit(2);
+	/* neither the block's addresses nor those of a reservation are lost */
+	_exit(after > before + 40 * MIB || after < before ? 3 : 0);
+}
+
+static void a_move_that_fails_leaves_all_as_it_was(void **state)
+{
+	(void)state;
+	assert_int_equal(unit_in_child(move_without_memory, NULL), 0);
+}
+
+/* A reservation ends only as long as it is one: what others mapped there meanwhile stays. */
+static void a_reservation_that_is_gone_is_not_unmapped(void **state)
+{
+	int owner = 0, other = 0;
+	char *target = hk_os_reserve(4 * MIB, 2 * MIB, &owner);
+	(void)state;
+	assert_non_null(target);
+	hk_os_unreserve(target, 4 * MIB, &other);
+	assert_true(is_mapped(target));
+	hk_os_unreserve(target, 4 * MIB, &owner);
+	assert_false(is_mapped(target));
+	hk_os_unreserve(target, 4 * MIB, &owner);
+	assert_ptr_equal(mmap(target, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE,
+			      -1, 0), target);
+	hk_os_unreserve(target, 4 * MIB, &owner);
+	assert_true(is_mapped(target));
+	munmap(target, 4096);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -291,6 +360,8 @@ int main(void)
 		cmocka_unit_test_setup(calloc_is_zero_whatever_was_there, unit_flush),
 		cmocka_unit_test_setup(sizes_beyond_reason_are_refused, unit_flush),
 		cmocka_unit_test_setup(realloc_of_an_inside_is_refused, unit_flush),
+		cmocka_unit_test_setup(a_move_that_fails_leaves_all_as_it_was, unit_flush),
+		cmocka_unit_test(a_reservation_that_is_gone_is_not_unmapped),
 	};
 	return cmocka_run_group_tests_name("pools", tests, unit_setup, NULL);
 }
