@@ -8,11 +8,15 @@
 #ifndef TESTS_API_BLOCK_H
 #define TESTS_API_BLOCK_H
 
+#include <fcntl.h>
 #include <malloc.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define KIB ((size_t)1024)
 #define MIB (1024 * KIB)
@@ -84,6 +88,44 @@ __attribute__((unused)) static size_t block_differs(const void *p, size_t n, uin
 		if (at[i] != (unsigned char)block_mix(key + i))
 			return i;
 	return n;
+}
+
+/* A block that says in its first words how long it is and what fills the rest; `n` is at least 16. */
+__attribute__((unused)) static void *block_labelled(size_t n, uint64_t key)
+{
+	uint64_t *p = block_hide(malloc(n));
+
+	if (!p)
+		abort();
+	p[0] = n;
+	p[1] = key;
+	block_fill(p + 2, n - 16, key);
+	return p;
+}
+
+/* Frees it; false where its contents were damaged. */
+__attribute__((unused)) static bool block_end_labelled(void *block)
+{
+	uint64_t *p = block;
+	bool whole = block_differs(p + 2, p[0] - 16, p[1]) == p[0] - 16;
+
+	free(p);
+	return whole;
+}
+
+/* Resident bytes of the process, from /proc without allocating. */
+__attribute__((unused)) static size_t block_resident(void)
+{
+	char text[128];
+	unsigned long total, rss = 0;
+	int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+	ssize_t n = read(fd, text, sizeof(text) - 1);
+
+	close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	if (sscanf(text, "%lu %lu", &total, &rss) != 2)
+		return 0;
+	return rss * (size_t)sysconf(_SC_PAGESIZE);
 }
 
 #endif

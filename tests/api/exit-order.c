@@ -28,24 +28,13 @@ static atomic_long n_damaged;
 
 static void *filled_block(uint64_t key)
 {
-	size_t n = 16 + block_mix(key) % 3000;
-	uint64_t *p = block_hide(malloc(n));
-
-	if (!p)
-		abort();
-	p[0] = n;
-	p[1] = key;
-	block_fill(p + 2, n - 16, key);
-	return p;
+	return block_labelled(16 + block_mix(key) % 3000, key);
 }
 
 static void end_block(void *block)
 {
-	uint64_t *p = block;
-
-	if (block_differs(p + 2, p[0] - 16, p[1]) != p[0] - 16)
+	if (!block_end_labelled(block))
 		atomic_fetch_add(&n_damaged, 1);
-	free(p);
 }
 
 /* More than a magazine's worth, of many classes: the slow paths must work in a dying thread too. */

@@ -6,8 +6,6 @@
  * does, that malloc_trim gives memory back, and that the texts are there and well formed at both ends.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <unistd.h>
 
 #include "block.h"
 #include "family.h"
@@ -17,21 +15,6 @@
 #define SIZE 100
 
 static void *blocks[N_BLOCKS];
-
-/* Resident bytes that are the process's own, from /proc without allocating. */
-static size_t resident(void)
-{
-	char text[128];
-	unsigned long total, rss = 0;
-	int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-	ssize_t n = read(fd, text, sizeof(text) - 1);
-
-	close(fd);
-	text[n > 0 ? n : 0] = '\0';
-	if (sscanf(text, "%lu %lu", &total, &rss) != 2)
-		return 0;
-	return rss * (size_t)sysconf(_SC_PAGESIZE);
-}
 
 static void allocate(void)
 {
@@ -49,16 +32,16 @@ static void test_trim(void)
 	int first, second;
 
 	memset(blocks, 1, sizeof(blocks)); /* the array's own pages count from the start */
-	before = resident();
+	before = block_resident();
 	allocate();
-	full = resident();
+	full = block_resident();
 	tap_ok(full >= before + (size_t)N_BLOCKS * SIZE, "%d blocks are resident (%zu KiB)", N_BLOCKS,
 	       (full - before) / KIB);
 	for (i = 0; i < N_BLOCKS; i++)
 		free(blocks[i]);
 	errno = 55;
 	first = malloc_trim(0);
-	after = resident();
+	after = block_resident();
 	second = malloc_trim(0);
 	tap_ok(first == 1 || after < before + MIB, "malloc_trim says 1 where it released something");
 	tap_ok(after < before + MIB, "after malloc_trim all but %ld KiB are gone",

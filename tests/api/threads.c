@@ -5,10 +5,8 @@
  * A ring in which each thread frees what the one before it allocated; a producer and a consumer; 2,000 short
  * threads after which the process is no larger than after the first hundred.
  */
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <unistd.h>
 
 #include "block.h"
 #include "tap.h"
@@ -31,24 +29,13 @@ static size_t wanted_size(uint64_t i)
 
 static void *new_block(uint64_t i)
 {
-	size_t n = wanted_size(i);
-	uint64_t *p = block_hide(malloc(n));
-
-	if (!p)
-		abort();
-	p[0] = n;
-	p[1] = i;
-	block_fill(p + 2, n - 16, i);
-	return p;
+	return block_labelled(wanted_size(i), i);
 }
 
 static void end_block(void *block)
 {
-	uint64_t *p = block;
-
-	if (block_differs(p + 2, p[0] - 16, p[1]) != p[0] - 16)
+	if (!block_end_labelled(block))
 		atomic_fetch_add(&n_damaged, 1);
-	free(p);
 }
 
 static void put(struct queue *queue, size_t at, void *p)
@@ -123,16 +110,7 @@ static void *consumer(void *arg)
 
 static size_t resident_kib(void)
 {
-	char text[128];
-	unsigned long total, rss = 0;
-	int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-	ssize_t n = read(fd, text, sizeof(text) - 1);
-
-	close(fd);
-	text[n > 0 ? n : 0] = '\0';
-	if (sscanf(text, "%lu %lu", &total, &rss) != 2)
-		return 0;
-	return rss * (size_t)sysconf(_SC_PAGESIZE) / KIB;
+	return block_resident() / KIB;
 }
 
 static void test_pipe(void)
