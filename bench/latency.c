@@ -93,21 +93,10 @@ static inline void record(struct histogram *histogram, uint64_t value)
 		histogram->max = value;
 }
 
-static size_t random_size(uint64_t *random)
-{
-	uint64_t percent = worker_below(random, 100);
-
-	if (percent < 80)
-		return 16 + worker_below(random, 113);
-	if (percent < 95)
-		return 128 + worker_below(random, 897);
-	return 1024 + worker_below(random, 31 * 1024 + 1);
-}
-
 static void replace(struct load *load, uint64_t ret_ticks[N_WHATS])
 {
 	void **slot = &load->slots[worker_below(&load->random, N_SLOTS)];
-	size_t size = random_size(&load->random);
+	size_t size = worker_realistic_size(&load->random);
 	uint64_t t0, t1, t2, t3;
 	void *p;
 
@@ -132,7 +121,7 @@ static void *thread(void *arg)
 
 	memset(load->histograms, 0, sizeof(load->histograms)); /* resident before the first call */
 	for (i = 0; i < N_SLOTS; i++)
-		load->slots[i] = malloc(random_size(&load->random));
+		load->slots[i] = malloc(worker_realistic_size(&load->random));
 	for (i = 0; i < N_WARM_UP; i++)
 		replace(load, taken);
 	for (i = 0; i < N_CALLS; i++) {

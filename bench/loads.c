@@ -16,17 +16,6 @@ static size_t mixed_size(uint64_t *random)
 	return 8 + worker_below(random, 1017);
 }
 
-static size_t realistic_size(uint64_t *random)
-{
-	uint64_t percent = worker_below(random, 100);
-
-	if (percent < 80)
-		return 16 + worker_below(random, 113);
-	if (percent < 95)
-		return 128 + worker_below(random, 897);
-	return 1024 + worker_below(random, 31 * 1024 + 1);
-}
-
 static size_t phantom_size(uint64_t *random)
 {
 	(void)random;
@@ -42,7 +31,7 @@ struct load {
 
 static const struct load loads[] = {
 	{ "mixed", mixed_size, 1000000, 0 },
-	{ "realistic", realistic_size, 500000, 0 },
+	{ "realistic", worker_realistic_size, 500000, 0 },
 	{ "phantom", phantom_size, 2000000, 1000 },
 };
 

@@ -48,6 +48,17 @@ void worker_report(double value, const char *format, ...)
 	results[n_results++].value = value;
 }
 
+size_t worker_realistic_size(uint64_t *random)
+{
+	uint64_t percent = worker_below(random, 100);
+
+	if (percent < 80)
+		return 16 + worker_below(random, 113);
+	if (percent < 95)
+		return 128 + worker_below(random, 897);
+	return 1024 + worker_below(random, 31 * 1024 + 1);
+}
+
 uint64_t worker_number(int argc, char **argv, int i, uint64_t fallback)
 {
 	return i < argc ? strtoull(argv[i], NULL, 0) : fallback;

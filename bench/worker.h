@@ -86,4 +86,7 @@ static inline void *worker_keep(void *p)
 	return p;
 }
 
+/* Sizes as programs ask for them: 80 % to 128 bytes, 15 % to 1 KiB, 5 % to 32 KiB. */
+size_t worker_realistic_size(uint64_t *random);
+
 #endif

@@ -78,20 +78,9 @@ static inline struct hk_slab *hk_slab_of(const void *pointer)
 	return &superslab->slabs[superslab->first[slice]];
 }
 
-/* The SuperSlab of a pointer whose kind is a slab's or HK_KIND_MID: its addresses say where it begins. */
-static inline char *hk_superslab_base(const void *pointer)
-{
-	return (char *)((uintptr_t)pointer & ~(uintptr_t)(HK_SUPERSLAB_BYTES - 1));
-}
-
-static inline unsigned hk_slab_slice_in(const struct hk_superslab *superslab, const struct hk_slab *slab)
-{
-	return (unsigned)(slab - superslab->slabs);
-}
-
 static inline unsigned hk_slab_slice(const struct hk_slab *slab)
 {
-	return hk_slab_slice_in(slab->superslab, slab);
+	return (unsigned)(slab - slab->superslab->slabs);
 }
 
 /*
