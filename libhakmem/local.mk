@@ -35,6 +35,7 @@ libhakmem_libhakmem_core_la_SOURCES = \
 	libhakmem/policy/stats.c libhakmem/policy/stats.h \
 	$(libhakmem_control_sources) \
 	libhakmem/front/front.c libhakmem/front/front.h \
+	libhakmem/front/check.c libhakmem/front/check.h \
 	libhakmem/front/bootstrap.c \
 	libhakmem/front/api.c
 

@@ -15,6 +15,7 @@
 
 enum hk_rank {
 	HK_RANK_NONE,
+	HK_RANK_CHECK,   /* the table of HAKMEM_CHECK=1 */
 	HK_RANK_SWEEP,   /* one flush at a time */
 	HK_RANK_THREADS, /* the list of thread records */
 	HK_RANK_CLASS,   /* one size class: its slabs and cold magazine; several at once only across fork */

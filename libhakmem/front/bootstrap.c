@@ -12,6 +12,7 @@
  */
 #include "base/options.h"
 #include "caches/thread.h"
+#include "front/check.h"
 #include "policy/control.h"
 #include "policy/flush.h"
 #include "policy/stats.h"
@@ -22,6 +23,7 @@
 static void bootstrap_prefork(void)
 {
 	hk_control_prefork();
+	hk_lock_take(hk_check_lock());
 	hk_flush_interrupt(true);
 	hk_locks_take_all();
 	hk_stats_prefork();
@@ -30,6 +32,7 @@ static void bootstrap_prefork(void)
 static void bootstrap_postfork_parent(void)
 {
 	hk_locks_drop_all();
+	hk_lock_drop(hk_check_lock());
 	hk_flush_interrupt(false);
 	hk_control_postfork_parent();
 }
@@ -37,6 +40,7 @@ static void bootstrap_postfork_parent(void)
 static void bootstrap_postfork_child(void)
 {
 	hk_locks_reset_all();
+	hk_lock_reset(hk_check_lock());
 	hk_flush_interrupt(false);
 	hk_control_postfork_child(); /* first: from here on the counters are the child's own */
 	hk_threads_postfork_child();

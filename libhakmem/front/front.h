@@ -13,7 +13,7 @@
 #include "map/pagemap.h"
 
 /* The rest of malloc: the magazine of the class is empty; or the request is 0 or more than 1 KiB. */
-void *hk_malloc_class(unsigned class_idx) HK_NOINLINE;
+void *hk_malloc_small(size_t bytes) HK_NOINLINE;
 void *hk_malloc_rest(size_t bytes) HK_NOINLINE;
 
 /* The rest of free: a full magazine, a mid or large block, NULL, or none of ours. */
@@ -23,7 +23,7 @@ static HK_ALWAYS void *hk_malloc(size_t bytes)
 {
 	if (HK_LIKELY(bytes - 1 < HK_TINY_EXACT_BYTES)) {
 		void *block = hk_hot_pop(HK_KIND_SLAB + (unsigned)((bytes - 1) >> 4));
-		return HK_LIKELY(block != NULL) ? block : hk_malloc_class((unsigned)((bytes - 1) >> 4));
+		return HK_LIKELY(block != NULL) ? block : hk_malloc_small(bytes);
 	}
 	return hk_malloc_rest(bytes);
 }
@@ -43,5 +43,14 @@ void *hk_memalign(size_t alignment, size_t bytes);
 /* Bytes of a live block that the program may use: constant while it lives.  `function` is for the message
  * where the pointer is none of ours. */
 size_t hk_usable(const char *function, const void *pointer);
+
+/* May a live block have been asked for with these?  HAKMEM_CHECK=1 knows; else a size wrong by more than an eighth
+ * is found, up to 1 MiB, and above that one larger than the block. */
+bool hk_fits(const char *function, const void *pointer, size_t alignment, size_t bytes);
+
+/* Below HAKMEM_CHECK=1: a block past the magazines, `*ret_zero` where it reads as zero; its free; its room. */
+void *hk_front_new(size_t bytes, size_t alignment, bool *ret_zero);
+void hk_front_free(const char *function, void *pointer);
+size_t hk_front_usable(const char *function, const void *pointer);
 
 #endif
