@@ -44,6 +44,18 @@ static inline long hk_sys6(long nr, long a, long b, long c, long d, long e, long
 #error "hakmem supports x86-64 and aarch64"
 #endif
 
+/* Where this thread's TLS begins: no two threads of a process have the same. */
+static inline char *hk_thread_pointer(void)
+{
+	char *tp;
+#if defined(__x86_64__)
+	__asm__("mov %%fs:0, %0" : "=r"(tp));
+#else
+	__asm__("mrs %0, tpidr_el0" : "=r"(tp));
+#endif
+	return tp;
+}
+
 #define hk_sys0(nr)                hk_sys6((nr), 0, 0, 0, 0, 0, 0)
 #define hk_sys1(nr, a)             hk_sys6((nr), (long)(a), 0, 0, 0, 0, 0)
 #define hk_sys2(nr, a, b)          hk_sys6((nr), (long)(a), (long)(b), 0, 0, 0, 0)

@@ -123,7 +123,7 @@ HK_EXPORT void free_sized(void *pointer, size_t bytes)
 
 HK_EXPORT void free_aligned_sized(void *pointer, size_t alignment, size_t bytes)
 {
-	if (!malloc_is_power_of_two(alignment) || ((uintptr_t)pointer & (alignment - 1)) != 0)
+	if (pointer != NULL && (!malloc_is_power_of_two(alignment) || ((uintptr_t)pointer & (alignment - 1)) != 0))
 		hk_fatal("free_aligned_sized(): the block at %lx is not aligned to %lu bytes", (unsigned long)pointer,
 			 (unsigned long)alignment);
 	malloc_check_size("free_aligned_sized", pointer, alignment, bytes);

@@ -90,17 +90,6 @@ static char *control_block;                  /* likewise; kept for the next thre
 /* Where this module's TLS lies relative to the thread pointer.  Never written. */
 static HK_TLS char control_tls_mark;
 
-static char *control_thread_pointer(void)
-{
-	char *tp;
-#if defined(__x86_64__)
-	__asm__("mov %%fs:0, %0" : "=r"(tp));
-#else
-	__asm__("mrs %0, tpidr_el0" : "=r"(tp));
-#endif
-	return tp;
-}
-
 static uint64_t control_now(void)
 {
 	struct timespec ts = {0};
@@ -142,7 +131,7 @@ void hk_control_wake(void)
 
 static bool control_tls_fits(void)
 {
-	uintptr_t tp = (uintptr_t)control_thread_pointer();
+	uintptr_t tp = (uintptr_t)hk_thread_pointer();
 	uintptr_t mark = (uintptr_t)&control_tls_mark;
 
 	return (mark > tp ? mark - tp : tp - mark) <= BLOCK_TLS_REACH;
