@@ -36,6 +36,7 @@ libhakmem_libhakmem_core_la_SOURCES = \
 	$(libhakmem_control_sources) \
 	libhakmem/front/front.c libhakmem/front/front.h \
 	libhakmem/front/check.c libhakmem/front/check.h \
+	libhakmem/front/fork.c libhakmem/front/fork.h \
 	libhakmem/front/bootstrap.c \
 	libhakmem/front/api.c
 

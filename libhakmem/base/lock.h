@@ -69,6 +69,11 @@ static inline void hk_lock_drop(struct hk_lock *lock)
 		hk_lock_wake(lock);
 }
 
+static inline bool hk_lock_is_held(const struct hk_lock *lock)
+{
+	return atomic_load_explicit(&lock->word, memory_order_relaxed) != 0;
+}
+
 /* In a fork child, by the thread that took the lock before the fork: nobody else is left to wake. */
 static inline void hk_lock_reset(struct hk_lock *lock)
 {

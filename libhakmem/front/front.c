@@ -9,6 +9,7 @@
 #include "base/options.h"
 #include "caches/thread.h"
 #include "front/check.h"
+#include "front/fork.h"
 #include "policy/board.h"
 #include "policy/control.h"
 #include "policy/flush.h"
@@ -80,6 +81,7 @@ static void *front_try_big(size_t bytes, size_t alignment, bool *ret_zero)
 /* The magazine of the class, which serves `bytes` at `alignment`, is empty. */
 static HK_NOINLINE void *front_miss(unsigned class_idx, size_t bytes, size_t alignment)
 {
+	hk_fork_notice();
 	if (HK_UNLIKELY(hk_options.check))
 		return hk_check_new(bytes, alignment, NULL);
 	return front_retry(front_try_class, class_idx, 0, NULL);
@@ -100,6 +102,7 @@ static HK_NOINLINE void *front_big(size_t bytes, size_t alignment, bool *ret_zer
 {
 	if (HK_UNLIKELY(bytes > PTRDIFF_MAX - HK_SUPERSLAB_BYTES))
 		return front_no_memory();
+	hk_fork_notice();
 	if (HK_UNLIKELY(hk_options.check))
 		return hk_check_new(bytes, alignment, ret_zero);
 	return front_retry(front_try_big, HK_MAX(bytes, HK_TINY_BYTES + 1), alignment, ret_zero);
@@ -169,6 +172,7 @@ void hk_free_rest(void *pointer)
 {
 	if (pointer == NULL)
 		return;
+	hk_fork_notice();
 	if (HK_UNLIKELY(hk_options.check))
 		hk_check_free("free", pointer);
 	else
@@ -218,8 +222,10 @@ static void *front_resize(void *pointer, size_t old_bytes, size_t bytes)
 {
 	switch (hk_pagemap_kind(pointer)) {
 	case HK_KIND_MID:
+		hk_fork_notice();
 		return hk_mid_resize(pointer, bytes) ? pointer : NULL;
 	case HK_KIND_LARGE:
+		hk_fork_notice();
 		return bytes > HK_MID_BYTES ? hk_large_resize(pointer, bytes) : NULL;
 	default:
 		return front_keeps(old_bytes, bytes) ? pointer : NULL;

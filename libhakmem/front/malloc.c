@@ -3,6 +3,7 @@
 #include "base/counters.h"
 #include "base/log.h"
 #include "caches/cold.h"
+#include "front/fork.h"
 #include "front/front.h"
 #include "policy/flush.h"
 
@@ -134,6 +135,7 @@ HK_EXPORT void free_aligned_sized(void *pointer, size_t alignment, size_t bytes)
 HK_EXPORT int malloc_trim(size_t pad)
 {
 	(void)pad;
+	hk_fork_notice();
 	return hk_flush_run(HAK_LEVEL_PAGES, HAK_TARGET_ALL, UINT64_MAX, NULL) != 0;
 }
 
