@@ -53,7 +53,7 @@ lib_LTLIBRARIES += libhakmem/libhakmem.la
 libhakmem_libhakmem_la_CFLAGS = $(libhakmem_cflags)
 libhakmem_libhakmem_la_SOURCES = libhakmem/front/malloc.c libhakmem/front/identity.c
 libhakmem_libhakmem_la_LIBADD = libhakmem/libhakmem-core.la
-libhakmem_libhakmem_la_LDFLAGS = $(AM_LDFLAGS) -version-info 0:0:0 -Wl,-z,nodelete \
+libhakmem_libhakmem_la_LDFLAGS = $(AM_LDFLAGS) -version-info 0:0:0 -Wl,-z,nodelete -Wl,-z,initfirst \
 	-Wl,--version-script=$(srcdir)/libhakmem/hakmem.map
 libhakmem_libhakmem_la_DEPENDENCIES = libhakmem/libhakmem-core.la libhakmem/hakmem.map
 

@@ -413,7 +413,7 @@ void hk_control_resume(void)
 
 /* ---- process ---- */
 
-void hk_control_init(void)
+void hk_control_init(char *const envp[])
 {
 	int mode = hk_options.control;
 
@@ -424,7 +424,7 @@ void hk_control_init(void)
 	if (mode == HK_CONTROL_OFF)
 		return;
 	if (!getauxval(AT_SECURE))
-		hk_watch_init(environ);
+		hk_watch_init(envp);
 	atomic_store(&hk_control_phase, HK_CONTROL_PHASE_NONE);
 }
 
