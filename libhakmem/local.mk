@@ -47,6 +47,13 @@ libhakmem_libhakmem_points_la_CFLAGS = $(libhakmem_cflags)
 libhakmem_libhakmem_points_la_LIBADD = protocol/libprotocol.la
 libhakmem_libhakmem_points_la_SOURCES = $(libhakmem_libhakmem_core_la_SOURCES)
 
+# The same with a say for the tests at each system call (base/syscall.h), for the fault injection alone.
+check_LTLIBRARIES += libhakmem/libhakmem-faults.la
+libhakmem_libhakmem_faults_la_CPPFLAGS = $(AM_CPPFLAGS) -DHK_TEST_FAULTS
+libhakmem_libhakmem_faults_la_CFLAGS = $(libhakmem_cflags)
+libhakmem_libhakmem_faults_la_LIBADD = protocol/libprotocol.la
+libhakmem_libhakmem_faults_la_SOURCES = $(libhakmem_libhakmem_core_la_SOURCES)
+
 # Version rules of libtool (-version-info CURRENT:REVISION:AGE): code changed, REVISION + 1; an interface was
 # added, CURRENT + 1, AGE + 1, REVISION 0; one was removed or changed, CURRENT + 1, AGE 0, REVISION 0.
 lib_LTLIBRARIES += libhakmem/libhakmem.la

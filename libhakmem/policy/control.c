@@ -195,6 +195,10 @@ static void control_entry(void)
  */
 static long control_clone(unsigned long flags, char *stack_top, char *tp, void (*entry)(void))
 {
+	long fault = 0;
+
+	if (hk_sys_fails(SYS_clone, &fault))
+		return fault;
 #if defined(__x86_64__)
 	long ret;
 	register void *r10 __asm__("r10") = &control_alive;

@@ -45,6 +45,15 @@ tests_libhakmem_stress_test_SOURCES = tests/libhakmem/stress-test.c $(core_unit_
 tests_libhakmem_stress_test_CFLAGS = $(core_unit_cflags)
 tests_libhakmem_stress_test_LDADD = $(core_unit_ldadd)
 
+# Each system call of the library fails once at each place; with hakmemd's stand-in of the control thread's tests.
+check_PROGRAMS += tests/libhakmem/faults
+TESTS += tests/libhakmem/faults
+tests_libhakmem_faults_SOURCES = tests/libhakmem/faults.c libhakmem/front/bootstrap.c libhakmem/front/identity.c \
+	tests/control/harness.c tests/control/harness.h tests/api/tap.h
+tests_libhakmem_faults_CPPFLAGS = $(AM_CPPFLAGS) -DHK_TEST_FAULTS
+tests_libhakmem_faults_CFLAGS = $(libhakmem_cflags) -pthread
+tests_libhakmem_faults_LDADD = libhakmem/libhakmem-faults.la
+
 # Nothing refers to the library's constructor, so no archive brings it: it is named where fork is tested.
 tests_libhakmem_interleave_test_SOURCES = tests/libhakmem/interleave-test.c libhakmem/front/bootstrap.c \
 	tests/libhakmem/schedule.c tests/libhakmem/schedule.h $(core_unit_sources)

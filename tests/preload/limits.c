@@ -82,14 +82,24 @@ static void rlimit_nproc_case(void)
 
 static void memlock_case(void)
 {
+	enum { N = 60 };
+	static void *blocks[N];
+	size_t i;
+
 	if (mlockall(MCL_CURRENT | MCL_FUTURE) < 0)
 		SKIP("mlockall is not allowed here");
-	case_work(3);
+	for (i = 0; i < N; i++)
+		blocks[i] = block_labelled(150 * KIB, i);
+	for (i = 0; i < N; i += 2)
+		MUST(block_end_labelled(blocks[i]));
 	malloc_trim(0); /* the kernel refuses to purge */
-	case_work(3);
-	memset(block_hide(calloc(1, 300 * KIB)), 0, 1);
-	unsigned char *p = block_hide(calloc(1, 300 * KIB)); /* what was not purged is not taken for zero */
-	MUST(block_all(p, 300 * KIB, 0));
+	for (i = 0; i < N; i += 2) {
+		unsigned char *p = block_hide(calloc(150, KIB)); /* what was not purged is not taken for zero */
+
+		MUST(p && block_all(p, 150 * KIB, 0));
+	}
+	for (i = 1; i < N; i += 2)
+		MUST(block_end_labelled(blocks[i]));
 }
 
 /* Strict: no system call but read, write and exit.  What the magazines hold needs none. */

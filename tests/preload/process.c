@@ -177,8 +177,8 @@ static void *busy_thread(void *arg)
 {
 	uint64_t key = (uint64_t)(uintptr_t)arg << 40;
 
-	for (;; key++)
-		if (!block_end_labelled(block_labelled(16 + block_mix(key) % 900, key)))
+	for (;; key++) /* every other block on a slow path, so that locks are held as the process is copied */
+		if (!block_end_labelled(block_labelled(16 + block_mix(key) % (key % 2 ? 900 : 60000), key)))
 			_exit(40);
 	return arg;
 }

@@ -70,15 +70,21 @@ static void count(int sig)
 /* The program's handlers run in its own threads: nothing is lost on the control thread. */
 static void delivery_case(void)
 {
+	sigset_t one;
 	int i;
 
+	sigemptyset(&one);
+	sigaddset(&one, SIGUSR1);
 	case_start_control();
 	MUST(signal(SIGUSR1, count) != SIG_ERR);
-	for (i = 0; i < 2000; i++) {
+	for (i = 0; i < 50; i++) {
 		unsigned long before = n_signals;
 
-		MUST(kill(getpid(), SIGUSR1) == 0);
-		MUST(n_signals == before + 1); /* at once: no other thread could have taken it */
+		/* While the program's only thread blocks it, it must wait: nobody else takes it. */
+		MUST(sigprocmask(SIG_BLOCK, &one, NULL) == 0 && kill(getpid(), SIGUSR1) == 0);
+		case_sleep_msec(2);
+		MUST(n_signals == before);
+		MUST(sigprocmask(SIG_UNBLOCK, &one, NULL) == 0 && n_signals == before + 1);
 	}
 	MUST(case_threads() == 2);
 }
