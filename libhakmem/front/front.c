@@ -79,7 +79,7 @@ static void *front_try_big(size_t bytes, size_t alignment, bool *ret_zero)
 }
 
 /* The magazine of the class, which serves `bytes` at `alignment`, is empty. */
-static HK_NOINLINE void *front_miss(unsigned class_idx, size_t bytes, size_t alignment)
+static HK_NOINLINE void *front_refill(unsigned class_idx, size_t bytes, size_t alignment)
 {
 	hk_fork_notice();
 	if (HK_UNLIKELY(hk_options.check))
@@ -87,15 +87,15 @@ static HK_NOINLINE void *front_miss(unsigned class_idx, size_t bytes, size_t ali
 	return front_retry(front_try_class, class_idx, 0, NULL);
 }
 
-void *hk_malloc_small(size_t bytes)
+void *hk_malloc_empty(size_t bytes)
 {
-	return front_miss((unsigned)((bytes - 1) >> 4), bytes, 1);
+	return front_refill(hk_class_of(bytes), bytes, 1);
 }
 
 static inline void *front_class(unsigned class_idx, size_t bytes, size_t alignment)
 {
-	void *block = hk_hot_pop(HK_KIND_SLAB + class_idx);
-	return HK_LIKELY(block != NULL) ? block : front_miss(class_idx, bytes, alignment);
+	void *block = hk_hot_pop(hk_magazine_offset(hk_kind_of_class(class_idx)));
+	return HK_LIKELY(block != NULL) ? block : front_refill(class_idx, bytes, alignment);
 }
 
 static HK_NOINLINE void *front_big(size_t bytes, size_t alignment, bool *ret_zero)
@@ -161,8 +161,8 @@ static HK_COLD enum hk_misuse front_diagnose(const void *pointer)
 void hk_front_free(const char *function, void *pointer)
 {
 	unsigned kind = hk_pagemap_kind(pointer);
-	if (HK_LIKELY(kind - HK_KIND_SLAB < HK_CLASSES))
-		hk_thread_give(kind - HK_KIND_SLAB, pointer);
+	if (HK_LIKELY(hk_kind_class(kind) < HK_CLASSES))
+		hk_thread_give(hk_kind_class(kind), pointer);
 	else if (kind == HK_KIND_MID ? !hk_mid_free(pointer) : kind == HK_KIND_LARGE ? !hk_large_free(pointer) : true)
 		hk_misuse(function, pointer, front_diagnose(pointer));
 	front_poke();
@@ -184,8 +184,8 @@ void hk_free_rest(void *pointer)
 size_t hk_front_usable(const char *function, const void *pointer)
 {
 	unsigned kind = hk_pagemap_kind(pointer);
-	if (HK_LIKELY(kind - HK_KIND_SLAB < HK_CLASSES))
-		return hk_class_info[kind - HK_KIND_SLAB].block_bytes;
+	if (HK_LIKELY(hk_kind_class(kind) < HK_CLASSES))
+		return hk_class_info[hk_kind_class(kind)].block_bytes;
 	size_t bytes = kind == HK_KIND_MID ? hk_mid_usable(pointer) : kind == HK_KIND_LARGE ? hk_large_usable(pointer) : 0;
 	if (HK_UNLIKELY(bytes == 0))
 		hk_misuse(function, pointer, front_diagnose(pointer));
@@ -212,8 +212,8 @@ bool hk_fits(const char *function, const void *pointer, size_t alignment, size_t
 		return bytes == usable;
 	if (kind == HK_KIND_MID)
 		return bytes <= HK_MID_BYTES && hk_round_up(HK_MAX(bytes, HK_TINY_BYTES + 1), HK_PAGE_BYTES) == usable;
-	if (kind - HK_KIND_SLAB < HK_CLASSES)
-		return front_keeps(usable, bytes) || hk_class_of_aligned(bytes, alignment) == kind - HK_KIND_SLAB;
+	if (hk_kind_class(kind) < HK_CLASSES)
+		return front_keeps(usable, bytes) || hk_class_of_aligned(bytes, alignment) == hk_kind_class(kind);
 	return bytes <= usable;
 }
 
