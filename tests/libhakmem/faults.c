@@ -141,9 +141,9 @@ static struct block *block_new(size_t bytes, size_t alignment)
 		shared->n_null++;
 		return NULL;
 	}
+	memset(block, 0x3c, bytes);
 	block->bytes = bytes;
 	block->key = (size_t)block ^ bytes;
-	memset((char *)block + bytes - 8, 0x3c, 8);
 	return block;
 }
 
@@ -258,7 +258,7 @@ static bool flushed(int listener, bool must)
 {
 	struct hkp_frame welcome = {.header.type = HKP_WELCOME, .welcome.client_id = 1}, hello;
 	struct hkp_result result;
-	for (unsigned attempt = 0; attempt < 40 && hk_control_phase != HK_CONTROL_PHASE_IDLE; attempt++) {
+	for (unsigned attempt = 0; attempt < (must ? 40u : 5u) && hk_control_phase != HK_CONTROL_PHASE_IDLE; attempt++) {
 		int stats = -1, fd, board;
 		make_pokes();
 		if ((fd = fake_accept(listener, 100)) < 0)

@@ -46,8 +46,10 @@ tests_libhakmem_stress_test_CFLAGS = $(core_unit_cflags)
 tests_libhakmem_stress_test_LDADD = $(core_unit_ldadd)
 
 # Each system call of the library fails once at each place; with hakmemd's stand-in of the control thread's tests.
+if !SANITIZERS
 check_PROGRAMS += tests/libhakmem/faults
 TESTS += tests/libhakmem/faults
+endif
 tests_libhakmem_faults_SOURCES = tests/libhakmem/faults.c libhakmem/front/bootstrap.c libhakmem/front/identity.c \
 	tests/control/harness.c tests/control/harness.h tests/api/tap.h
 tests_libhakmem_faults_CPPFLAGS = $(AM_CPPFLAGS) -DHK_TEST_FAULTS

@@ -24,9 +24,11 @@ static void check_descriptors(void (*close_all)(void))
 	MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) == 0);
 	MUST(pair[0] == 3 && pair[1] == 4);
 	for (i = 0; i < 30; i++) {
+		MUST(write(pair[1], "x", 1) == 1);
 		case_work(1);
 		malloc_trim(0);
 		case_sleep_msec(50); /* it tries to connect meanwhile */
+		MUST(read(pair[0], &byte, 1) == 1 && byte == 'x');
 	}
 	MUST(read(pair[0], &byte, 1) < 0 && errno == EAGAIN);
 	MUST(read(pair[1], &byte, 1) < 0 && errno == EAGAIN);
@@ -177,9 +179,14 @@ static void *busy_thread(void *arg)
 {
 	uint64_t key = (uint64_t)(uintptr_t)arg << 40;
 
-	for (;; key++) /* every other block on a slow path, so that locks are held as the process is copied */
-		if (!block_end_labelled(block_labelled(16 + block_mix(key) % (key % 2 ? 900 : 60000), key)))
+	for (;; key++) {
+		int i;
+
+		if (!block_end_labelled(block_labelled(16 + block_mix(key) % 60000, key)))
 			_exit(40);
+		for (i = 0; i < 50; i++) /* a lock each, so that one is held as the process is copied */
+			free(block_hide(malloc(70000)));
+	}
 	return arg;
 }
 
