@@ -28,6 +28,7 @@ include tests/control/local.mk
 include tests/libhakmem/local.mk
 include tests/api/local.mk
 include tests/misuse/local.mk
+include tests/preload/local.mk
 include tests/programs/local.mk
 include tests/hakmemd/local.mk
 include tests/hakmemctl/local.mk
