@@ -22,6 +22,7 @@
 
 #define CLIENT_SEND_BUFFER 4608 /* some frames: a peer that does not read must not pin kernel memory */
 #define CLIENT_FDS_MAX     4    /* room for more than the one allowed, so that more are seen */
+#define CLIENT_FIGURE_MAX  (UINT64_C(1) << 60) /* beyond every true one; sums and doubles made of such stay in range */
 #define CLIENT_SEALS       (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
 bool client_alive(const struct client *client)
@@ -204,11 +205,12 @@ int client_check_stats(int fd, const char **ret_why)
 
 int client_read_stats(const struct client *client, struct hkp_stats *ret_stats, size_t size)
 {
-	ssize_t n;
+	uint64_t figures[sizeof *ret_stats / sizeof(uint64_t)] = {0};
+	ssize_t n = client->stats_fd < 0 ? 0 : pread(client->stats_fd, figures, size, 0);
+	int r = n < 0 ? -errno : 0;
 
-	memset(ret_stats, 0, size);
-	n = client->stats_fd < 0 ? 0 : pread(client->stats_fd, ret_stats, size, 0);
-	if (n < 0)
-		return -errno;
-	return 0;
+	for (size_t i = 0; i < size / sizeof *figures; i++)
+		figures[i] = util_min(figures[i], CLIENT_FIGURE_MAX);
+	memcpy(ret_stats, figures, size);
+	return r;
 }

@@ -33,4 +33,5 @@ include tests/hakmemd/local.mk
 include tests/hakmemctl/local.mk
 include tests/vm/local.mk
 include tests/system/local.mk
+include tests/fuzz/local.mk
 include tests/soak/local.mk
