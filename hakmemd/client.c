@@ -14,6 +14,7 @@
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 
+#include "hakmemd/cgroup.h"
 #include "hakmemd/util.h"
 
 #ifndef SO_PEERPIDFD
@@ -174,6 +175,31 @@ int client_send(struct client *client, const struct hkp_frame *frame, int fd)
 		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&message)), &fd, sizeof fd);
 	}
 	return sendmsg(client->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+/* Read first, then see that the number was still its own. */
+static int client_if_alive(const struct client *client, int r)
+{
+	return r >= 0 && !client_alive(client) ? -ESRCH : r;
+}
+
+int client_memory(const struct client *client, struct proc_memory *ret_memory)
+{
+	int r = client_if_alive(client, proc_memory(client->pid, ret_memory));
+
+	if (r < 0)
+		*ret_memory = (struct proc_memory){0};
+	return r;
+}
+
+int client_cpu_nsec(const struct client *client, uint64_t *ret_nsec)
+{
+	return client_if_alive(client, proc_cpu_nsec(client->pid, ret_nsec));
+}
+
+int client_cgroup(const struct client *client, char *ret_path, size_t size)
+{
+	return client->pid <= 0 ? -ESRCH : client_if_alive(client, cgroup_of_pid(client->pid, ret_path, size));
 }
 
 int client_check_stats(int fd, const char **ret_why)

@@ -57,7 +57,8 @@ class Tap:
         except Exception:
             why = traceback.format_exc()
         print(f"not ok {self.n} - {name}")
-        for line in why.splitlines() + (self.daemon.log()[-15:] if self.daemon else []):
+        log = [line for line in self.daemon.log() if "reason=request" not in line][-10:] if self.daemon else []
+        for line in why.splitlines() + log:
             print(f"#   {line}", flush=True)
 
     def skip(self, name, why):
@@ -162,6 +163,20 @@ def private_directory():
     return base
 
 
+def connected(path, kind, timeout):
+    """Waits for room in the queue of the listening socket, which a socket with Python's own timeout would not."""
+    sock = socket.socket(socket.AF_UNIX, kind)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 0, 0) if timeout is None
+                    else struct.pack("ll", int(timeout), int(timeout % 1 * 1e6)))
+    try:
+        sock.connect(path)
+    except OSError:
+        sock.close()
+        raise
+    sock.settimeout(timeout)
+    return sock
+
+
 # ---- the daemon
 
 class Daemon:
@@ -227,10 +242,7 @@ class Daemon:
         return any(re.search(pattern, line) for line in self.log())
 
     def connect_control(self, timeout=10):
-        control = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        control.settimeout(timeout)
-        control.connect(f"{self.dir}/control.sock")
-        return control
+        return connected(f"{self.dir}/control.sock", socket.SOCK_STREAM, timeout)
 
     def call(self, method, timeout=10, **parameters):
         """The parameters of the answer, with its error under "error"."""
@@ -278,14 +290,12 @@ class Client:
     """One connection to the client socket; registered unless told otherwise."""
 
     def __init__(self, daemon, register=True, timeout=10, **stats):
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.socket.settimeout(timeout)
-        self.socket.connect(f"{daemon.dir}/client.sock")
+        self.socket = connected(f"{daemon.dir}/client.sock", socket.SOCK_SEQPACKET, timeout)
         if register:
             fd = segment(**stats)
             self.hello([fd])
             os.close(fd)
-            need(self.receive()[0] == WELCOME, "not welcomed")
+            need((self.receive() or [BYE])[0] == WELCOME, "not welcomed")
 
     def hello(self, fds):
         send(self.socket, frame(HELLO, struct.pack("<IIQ", 0x100, 0, STATS_BYTES)), fds)

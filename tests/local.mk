@@ -33,5 +33,6 @@ include tests/hakmemd/local.mk
 include tests/hakmemctl/local.mk
 include tests/vm/local.mk
 include tests/system/local.mk
+include tests/attack/local.mk
 include tests/fuzz/local.mk
 include tests/soak/local.mk
