@@ -442,7 +442,7 @@ static bool ctl_process_requests(struct ctl_connection *connection)
 		answer = ctl_call(connection, connection->request, length);
 		connection->n_request -= length + 1;
 		memmove(connection->request, end + 1, connection->n_request);
-		if (answer)
+		if (answer || !ctl_busy(connection)) /* none, and none to come: memory is out, and the caller is told by EOF */
 			ctl_send(connection, answer);
 	}
 	return true;

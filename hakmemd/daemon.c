@@ -375,8 +375,10 @@ int daemon_main(const struct daemon_options *options)
 	struct daemon *daemon = calloc(1, sizeof *daemon);
 	int r;
 
-	if (!daemon)
+	if (!daemon) {
+		log_error("cannot start: %s", strerror(ENOMEM));
 		return 1;
+	}
 	daemon->options = *options;
 	daemon->runtime_dir = options->runtime_dir;
 	daemon->lock_fd = daemon->board.read_fd = daemon->server.spare_fd = daemon->metrics.listen_fd = -1;

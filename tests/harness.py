@@ -227,7 +227,10 @@ class Daemon:
 
     def stop(self, seconds=10):
         self.process.terminate()
-        return self.process.wait(seconds)
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise Failed("the daemon does not stop")
 
     def kill(self):
         if self.alive():
@@ -260,7 +263,10 @@ def ask(control, method, **parameters):
         part = control.recv(65536)
         need(part, "the daemon hung up")
         data += part
-    answer = json.loads(data[:-1])
+    try:
+        answer = json.loads(data[:-1])
+    except ValueError:
+        raise Failed(f"no JSON: {data}")
     return dict(answer["parameters"], **({"error": answer["error"]} if "error" in answer else {}))
 
 

@@ -1,5 +1,12 @@
 # SPDX-License-Identifier: MIT
-# The daemon under attack, and who may do what, with real users.
+# The daemon under attack, who may do what with real users, and each of its calls failing once.
 attack_scripts = tests/attack/attack.test tests/attack/rights.test
-dist_check_SCRIPTS += $(attack_scripts)
+if !SANITIZERS
+attack_scripts += tests/attack/faults.test
+check_LTLIBRARIES += tests/attack/fail.la
+endif
+dist_check_SCRIPTS += tests/attack/attack.test tests/attack/faults.test tests/attack/rights.test
 TESTS += $(attack_scripts)
+tests_attack_fail_la_SOURCES = tests/attack/fail.c
+tests_attack_fail_la_CFLAGS = $(AM_CFLAGS) -fno-builtin
+tests_attack_fail_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nowhere
