@@ -57,7 +57,9 @@ static void reciprocals_find_every_block_and_nothing_else(void **state)
 		for (uint64_t offset = 0; offset < info->n_slices * HK_SLICE_BYTES; offset++) {
 			uint64_t index = (offset * info->reciprocal) >> 32;
 			bool start = index * info->block_bytes == offset;
-			if (start != (offset % info->block_bytes == 0) || (start && index != offset / info->block_bytes))
+			bool low = (uint32_t)(offset * info->reciprocal) < info->reciprocal;
+			if (start != (offset % info->block_bytes == 0) || (start && index != offset / info->block_bytes) ||
+			    (offset < HK_SLICE_BYTES && low != start))
 				fail_msg("class %u: offset %lu", c, offset);
 		}
 	}
@@ -99,9 +101,9 @@ static void kinds_end_where_they_should(void **state)
 	assert_int_equal((uintptr_t)base % HK_SUPERSLAB_BYTES, 0);
 	assert_true(hk_pagemap_cover(base, HK_SUPERSLAB_BYTES));
 	hk_pagemap_set_owner(base, 0x1000);
-	hk_pagemap_set_kind(base + 3 * HK_SLICE_BYTES, 2, HK_KIND_SLAB + 7);
+	hk_pagemap_set_kind(base + 3 * HK_SLICE_BYTES, 2, hk_kind_of_class(7));
 	for (unsigned i = 0; i < HK_SLICES; i++) {
-		unsigned wanted = i == 3 || i == 4 ? HK_KIND_SLAB + 7 : HK_KIND_NONE;
+		unsigned wanted = i == 3 || i == 4 ? hk_kind_of_class(7) : HK_KIND_NONE;
 		assert_int_equal(hk_pagemap_kind(base + i * HK_SLICE_BYTES), wanted);
 		assert_int_equal(hk_pagemap_kind(base + (i + 1) * HK_SLICE_BYTES - 1), wanted);
 		assert_int_equal(hk_pagemap_owner(base + (i + 1) * HK_SLICE_BYTES - 1), 0x1000);
