@@ -4,7 +4,7 @@
 include libhakmem/policy/control.mk
 
 libhakmem_cflags = $(AM_CFLAGS) -fno-builtin-malloc -fno-builtin-calloc -fno-builtin-realloc -fno-builtin-free \
-	-ftls-model=initial-exec
+	-ftls-model=initial-exec -fvisibility=hidden
 
 noinst_LTLIBRARIES += libhakmem/libhakmem-core.la
 libhakmem_libhakmem_core_la_CFLAGS = $(libhakmem_cflags)

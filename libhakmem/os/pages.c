@@ -68,7 +68,8 @@ static long pages_map_aligned(size_t bytes, size_t alignment, int protection)
 /* The name in /proc/PID/smaps, where the kernel knows names: a hint. */
 static void pages_name(long start, size_t bytes, const char *name)
 {
-	hk_sys5(SYS_prctl, PAGES_PR_SET_VMA, PAGES_PR_SET_VMA_ANON_NAME, start, bytes, name);
+	if (hk_may_call())
+		hk_sys5(SYS_prctl, PAGES_PR_SET_VMA, PAGES_PR_SET_VMA_ANON_NAME, start, bytes, name);
 }
 
 void hk_os_set_thp(void *address, size_t bytes, bool partly)

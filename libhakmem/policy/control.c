@@ -179,6 +179,7 @@ static char *control_tls_make(char *block)
 static void control_entry(void)
 {
 	hk_log_set_foreign(atomic_load(&control_tid));
+	hk_is_control = true;
 	atomic_store(&hk_control_phase, HK_CONTROL_PHASE_RUNNING);
 	if (!hk_control_loop())
 		atomic_store(&control_mode, HK_CONTROL_INLINE);
@@ -249,7 +250,7 @@ static bool control_unlinked(int tid)
 
 static bool control_seccomp_filtered(void)
 {
-	return hk_sys5(SYS_prctl, PR_GET_SECCOMP, 0, 0, 0, 0) > 0;
+	return atomic_load(&hk_filtered) || hk_sys5(SYS_prctl, PR_GET_SECCOMP, 0, 0, 0, 0) > 0;
 }
 
 static bool control_spawn(void)
@@ -276,7 +277,7 @@ static int control_start_won(void)
 	int mode = atomic_load(&control_mode);
 	int tid = atomic_load(&control_tid);
 
-	/* A filter may have come since the constructor, and one that kills cannot be probed. */
+	/* A filter may have come since the constructor; one that kills for the question is known if prctl() brought it. */
 	if (mode == HK_CONTROL_AUTO && control_seccomp_filtered())
 		return HK_CONTROL_PHASE_IDLE;
 	if (mode == HK_CONTROL_INLINE || !control_tls_fits()) {

@@ -4,6 +4,7 @@
 api_tests = \
 	tests/api/aligned.preload \
 	tests/api/exit-order.preload \
+	tests/api/filter.preload \
 	tests/api/fork.preload \
 	tests/api/info.preload \
 	tests/api/interpose.preload \
@@ -40,6 +41,9 @@ tests_api_aligned_preload_CFLAGS = $(api_cflags)
 tests_api_exit_order_preload_SOURCES = tests/api/exit-order.c $(api_headers)
 tests_api_exit_order_preload_CPPFLAGS = $(api_cppflags)
 tests_api_exit_order_preload_CFLAGS = $(api_cflags)
+tests_api_filter_preload_SOURCES = tests/api/filter.c $(api_headers)
+tests_api_filter_preload_CPPFLAGS = $(api_cppflags)
+tests_api_filter_preload_CFLAGS = $(api_cflags)
 tests_api_fork_preload_SOURCES = tests/api/fork.c $(api_headers)
 tests_api_fork_preload_CPPFLAGS = $(api_cppflags)
 tests_api_fork_preload_CFLAGS = $(api_cflags)

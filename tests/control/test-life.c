@@ -538,18 +538,36 @@ static void test_setns(void)
 
 /* ---- where it must keep quiet or cannot work ---- */
 
-static void filter(int nr)
+static void filter_with(int nr, unsigned action)
 {
 	struct sock_filter code[] = {
 	        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
 	        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)nr, 0, 1),
-	        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+	        BPF_STMT(BPF_RET | BPF_K, action),
 	        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
 	struct sock_fprog program = {HK_COUNT(code), code};
 
 	CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
 	CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+}
+
+static void filter(int nr)
+{
+	filter_with(nr, SECCOMP_RET_ERRNO | EPERM);
+}
+
+/* As in sshd's child before login: the question whether there is a filter would be the last. */
+static void test_filter_that_kills(void)
+{
+	hk_options.control = HK_CONTROL_AUTO;
+	if (prctl(PR_GET_SECCOMP) != 0)
+		_exit(CASE_SKIP);
+	hk_control_init();
+	filter_with(SYS_prctl, SECCOMP_RET_KILL_PROCESS);
+	hk_control_poke();
+	CHECK(hk_control_phase == HK_CONTROL_PHASE_IDLE);
+	CHECK(task_count() == 1);
 }
 
 static void test_seccomp_keeps_it_quiet(void)
@@ -677,6 +695,7 @@ int main(void)
 	        {"unshare passes errors on", test_unshare_can_be_refused, false},
 	        {"setns", test_setns, true},
 	        {"quiet under a seccomp filter", test_seccomp_keeps_it_quiet, false},
+	        {"quiet under one that kills for prctl", test_filter_that_kills, false},
 	        {"auto is thread", test_auto_is_thread, false},
 	        {"inline where close_range is refused", test_without_close_range, false},
 	        {"inline where no descriptor can be had", test_no_descriptors_allowed, false},
