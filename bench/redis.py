@@ -108,11 +108,6 @@ class Redis:
             gone = [i for i in range(at, min(n, at + CHUNK)) if i % keep]
             self._pipe(b"".join(b"*2\r\n$3\r\nDEL\r\n$11\r\nkey:%07d\r\n" % i for i in gone), len(gone))
 
-    def get_usec(self):
-        begin = time.perf_counter()
-        self._pipe(b"*1\r\n$4\r\nPING\r\n", 1)
-        return (time.perf_counter() - begin) * 1e6
-
     def rss_mib(self):
         return int(open(f"/proc/{self.pid}/statm").read().split()[1]) * os.sysconf("SC_PAGESIZE") / 2**20 if self.alive() else 0
 
