@@ -5,7 +5,8 @@
  * Each thread replaces blocks at random in 5,000 slots.  In each round it also allocates 45,000 blocks among that and
  * frees them; then comes a window without a flush, the control, and one in which the main thread makes the allocator's
  * call for giving memory back.  kept = (after - live) / (before - live), by RSS, where live is what was resident at
- * the start and the bytes asked for that are in use.
+ * the start and the bytes asked for that are in use.  At the end the threads stop, and a last flush says what of that is
+ * due to their going on.
  *
  * Of each malloc and free inside a window is taken: held = time less what the thread waited for a CPU (four threads
  * and the flusher have no CPU each, and that is nobody's lock), so lock wait and work and page faults; and its CPU
@@ -308,6 +309,8 @@ static void run_busy(int argc, char **argv)
 	atomic_store(&round_number, UINT32_MAX);
 	for (i = 0; i < N_THREADS; i++)
 		pthread_join(threads[i], NULL);
+	worker_release();
+	worker_report(100 * (worker_rss_mib() - start - live_mib()) / (sums.before - sums.live), "kept_stopped");
 	worker_report(sums.before, "before");
 	worker_report(sums.after, "after");
 	worker_report(sums.live, "live");

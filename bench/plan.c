@@ -119,7 +119,8 @@ const struct bench_table bench_tables[] = {
 	LATENCY("latency 2", "free", "latency: free, two threads, ns"),
 	{ "busy", "busy: a flush while 4 threads never stop; MiB above the start; kept = (after-live)/(before-live)", 1,
 	  { COLUMN("busy", "before", "before"), COLUMN("busy", "after", "after"), COLUMN("busy", "live", "live"),
-	    COLUMN("busy", "kept", "kept, %"), COLUMN("busy", "flush_ms", "flush ms") } },
+	    COLUMN("busy", "kept", "kept, %"), COLUMN("busy", "kept_stopped", "stopped, %"),
+	    COLUMN("busy", "flush_ms", "flush ms") } },
 	HELD("control", "busy: malloc and free held up (lock wait, work, faults), without a flush; calls in a million"),
 	HELD("flush", "busy: the same in the 100 ms from the beginning of a flush"),
 };
