@@ -6,6 +6,8 @@ EXTRA_DIST += bench/README.md bench/control bench/two-services bench/parade benc
 
 bench_hakmem_bench_SOURCES = \
 	bench/bench.h \
+	bench/daemon.c \
+	bench/goals.c \
 	bench/hakmem-bench.c \
 	bench/plan.c \
 	bench/run.c \
@@ -14,11 +16,14 @@ bench_hakmem_bench_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
 
 # No hardening and nothing built in: what is measured is the allocator, as the compiler calls it.
 bench_worker_SOURCES = \
+	bench/attached.c \
 	bench/battle.c \
 	bench/fixed.c \
 	bench/latency.c \
 	bench/loads.c \
 	bench/micro.c \
+	bench/service.c \
+	bench/steady.c \
 	bench/threads.c \
 	bench/worker.c \
 	bench/worker.h
