@@ -43,7 +43,10 @@ enum bench_against {
 	BENCH_ITSELF, /* the same to hakmem's own figure in `other` */
 };
 
+struct bench_options;
+
 struct bench_goal {
+	const char *group; /* memory, speed or calls: a name for --only */
 	const char *title;
 	const char *unit;
 	struct bench_column column;
@@ -55,6 +58,9 @@ struct bench_goal {
 
 extern const struct bench_goal bench_goals[];
 extern const size_t bench_n_goals;
+
+/* Is the row wanted: by its group's name, or by that of all, "goals"? */
+bool bench_goal_wanted(const struct bench_options *options, const struct bench_goal *goal);
 
 struct bench_lib {
 	char name[32];

@@ -11,11 +11,12 @@
 
 #define AT(job, key) { job, key, NULL, 0, NULL }
 #define NONE { NULL, NULL, NULL, 0, NULL }
-#define LIMIT(title, unit, job, key, limit) { title, unit, AT(job, key), NONE, BENCH_LIMIT, NULL, limit }
-#define FASTEST(title, job, key, limit) { title, "ns", AT(job, key), NONE, BENCH_BEST, NULL, limit }
+#define LIMIT(title, unit, job, key, limit) { "memory", title, unit, AT(job, key), NONE, BENCH_LIMIT, NULL, limit }
+#define FASTEST(title, job, key, limit) { "speed", title, "ns", AT(job, key), NONE, BENCH_BEST, NULL, limit }
+#define SLOWEST(title, job, key) { "calls", title, "ns", AT(job, key), NONE, BENCH_BEST, NULL, 1.0 }
 #define SCALE(n, words)                                                                                      \
-	{ "battle " words ", peak", "MiB total", AT("battle " n " fifo", "peak"), NONE, BENCH_NAMED, "mimalloc", 1.0 }, \
-		{ "battle " words ", flushed", "MiB total", AT("battle " n " fifo", "flushed"), NONE,        \
+	{ "memory", "battle " words ", peak", "MiB total", AT("battle " n " fifo", "peak"), NONE, BENCH_NAMED, "mimalloc", 1.0 }, \
+		{ "memory", "battle " words ", flushed", "MiB total", AT("battle " n " fifo", "flushed"), NONE,        \
 		  BENCH_NAMED, "mimalloc", 1.0 }
 
 const struct bench_goal bench_goals[] = {
@@ -35,13 +36,13 @@ const struct bench_goal bench_goals[] = {
 	LIMIT("churn, high-water mark", "MiB above", "churn", "max_above", 560),
 	LIMIT("churn, at its end", "MiB above", "churn", "end_above", 313),
 	LIMIT("churn, 90 % freed and flushed", "MiB above", "churn", "flushed_above", 80),
-	{ "8 idle threads, from outside (peers: main's call)", "MiB above", AT("hakmemd threads own 6", "idle"),
+	{ "memory", "8 idle threads, from outside (peers: main's call)", "MiB above", AT("hakmemd threads own 6", "idle"),
 	  AT("threads own", "flushed"), BENCH_LIMIT, NULL, 1.5 },
-	{ "freed by another thread, the same", "MiB above", AT("hakmemd threads xthread 6", "idle"),
+	{ "memory", "freed by another thread, the same", "MiB above", AT("hakmemd threads xthread 6", "idle"),
 	  AT("threads xthread", "flushed"), BENCH_LIMIT, NULL, 1.5 },
-	{ "idle thread that worked, of 64", "KiB private",
+	{ "memory", "idle thread that worked, of 64", "KiB private",
 	  { "idle 64 work", "per_thread_kib", NULL, 0, "idle 64 nowork" }, NONE, BENCH_LIMIT, NULL, 40 },
-	{ "the same after a flush", "KiB private",
+	{ "memory", "the same after a flush", "KiB private",
 	  { "idle 64 work", "flushed_per_thread_kib", NULL, 0, "idle 64 nowork" }, NONE, BENCH_LIMIT, NULL, 4 },
 	LIMIT("trivial process", "KiB private", "trivial", "private_kib", 130),
 	LIMIT("mixed 8..1024 B, peak over requested", "ratio", "load mixed", "ratio", 1.03),
@@ -60,19 +61,25 @@ const struct bench_goal bench_goals[] = {
 	FASTEST("two threads, 1,000 x 64 B each", "micro mt2", "ns", 1.1),
 	FASTEST("producer / consumer", "micro prodcons", "ns", 1.1),
 
-	FASTEST("p99.99 of malloc, one thread", "latency 1", "malloc_p9999", 1.0),
-	FASTEST("p99.99 of free, one thread", "latency 1", "free_p9999", 1.0),
-	FASTEST("p99.99 of malloc, two threads", "latency 2", "malloc_p9999", 1.0),
-	FASTEST("p99.99 of free, two threads", "latency 2", "free_p9999", 1.0),
-	LIMIT("madvise + munmap + mmap, steady load", "per second", "steady 10", "memory_calls", 10),
-	{ "putc beside the control thread (to none)", "ns", AT("hakmemd attached", "putc_ns"),
+	SLOWEST("p99.99 of malloc, one thread", "latency 1", "malloc_p9999"),
+	SLOWEST("p99.99 of free, one thread", "latency 1", "free_p9999"),
+	SLOWEST("p99.99 of malloc, two threads", "latency 2", "malloc_p9999"),
+	SLOWEST("p99.99 of free, two threads", "latency 2", "free_p9999"),
+	{ "calls", "madvise + munmap + mmap, steady load", "per second", AT("steady 10", "memory_calls"), NONE, BENCH_LIMIT,
+	  NULL, 10 },
+	{ "calls", "putc beside the control thread (to none)", "ns", AT("hakmemd attached", "putc_ns"),
 	  AT("HAKMEM_CONTROL=off attached", "putc_ns"), BENCH_ITSELF, NULL, 1.05 },
-	{ "shared_ptr copy beside it", "ns", AT("hakmemd attached", "shared_ns"),
+	{ "calls", "shared_ptr copy beside it", "ns", AT("hakmemd attached", "shared_ns"),
 	  AT("HAKMEM_CONTROL=off attached", "shared_ns"), BENCH_ITSELF, NULL, 1.05 },
-	{ "setuid() beside it", "us", AT("hakmemd attached", "setuid_usec"),
+	{ "calls", "setuid() beside it", "us", AT("hakmemd attached", "setuid_usec"),
 	  AT("HAKMEM_CONTROL=off attached", "setuid_usec"), BENCH_ITSELF, NULL, 0 },
 };
 const size_t bench_n_goals = sizeof(bench_goals) / sizeof(bench_goals[0]);
+
+bool bench_goal_wanted(const struct bench_options *options, const struct bench_goal *goal)
+{
+	return bench_wanted(options, "goals") || bench_wanted(options, goal->group);
+}
 
 struct judged {
 	double figure, other, measure; /* `measure` is what the limit is for */
@@ -160,13 +167,20 @@ void bench_print_goals(const struct bench_options *options)
 	char text[32];
 	size_t i;
 
+	for (i = 0; i < bench_n_goals && !bench_goal_wanted(options, &bench_goals[i]); i++)
+		;
+	if (i == bench_n_goals)
+		return;
 	printf("\ngoals: what was aimed at (above: the start of main; other: the best peer, or what the goal names)\n"
 	       "%-50s%-12s%10s %10s %-10s%7s %-10s%-5s %s\n", "", "unit", "hakmem", "other", "", "ratio", "goal", "met",
 	       "measured by");
 	for (i = 0; i < bench_n_goals; i++) {
 		const struct bench_goal *goal = &bench_goals[i];
-		struct judged judged = judge(options, goal);
+		struct judged judged;
 
+		if (!bench_goal_wanted(options, goal))
+			continue;
+		judged = judge(options, goal);
 		printf("%-50s%-12s", goal->title, goal->unit);
 		print_figure(judged.has_figure, judged.figure);
 		print_figure(judged.has_other, judged.other);
@@ -189,13 +203,18 @@ static void write_member(FILE *stream, const char *name, const char *text)
 void bench_write_goals(const struct bench_options *options, FILE *stream)
 {
 	char text[32];
+	bool begun = false;
 	size_t i;
 
-	for (i = 0; bench_wanted(options, "goals") && i < bench_n_goals; i++) {
+	for (i = 0; i < bench_n_goals; i++) {
 		const struct bench_goal *goal = &bench_goals[i];
-		struct judged judged = judge(options, goal);
+		struct judged judged;
 
-		fputs(i ? ",\n    {\"row\": " : "\n    {\"row\": ", stream);
+		if (!bench_goal_wanted(options, goal))
+			continue;
+		judged = judge(options, goal);
+		fputs(begun ? ",\n    {\"row\": " : "\n    {\"row\": ", stream);
+		begun = true;
 		bench_json_string(stream, goal->title);
 		write_member(stream, "unit", goal->unit);
 		if (judged.has_figure)

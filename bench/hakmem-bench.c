@@ -136,7 +136,8 @@ static void usage(FILE *stream)
 {
 	fputs("usage: hakmem-bench [OPTION...]\n"
 	      "  --runs N          runs of each measurement; medians are shown (default 3)\n"
-	      "  --only NAME,...   only these benchmarks; goals: the table of what was aimed at\n"
+	      "  --only NAME,...   only these benchmarks; goals, or memory, speed and\n"
+	      "                    calls, its parts: the table of what was aimed at\n"
 	      "  --lib NAME=FILE   one more allocator; may be given again\n"
 	      "  --libs NAME,...   only these allocators\n"
 	      "  --json FILE       all values, for programs\n"
@@ -162,7 +163,7 @@ static void check_only(const char *names)
 	while ((name = strsep(&rest, ",")) != NULL) {
 		for (i = 0; i < bench_n_tables && strcmp(bench_tables[i].bench, name) != 0; i++)
 			;
-		if (i < bench_n_tables || strcmp(name, "goals") == 0)
+		if (i < bench_n_tables || bench_listed("goals,memory,speed,calls", name))
 			continue;
 		fprintf(stderr, "hakmem-bench: no benchmark \"%s\"; --list names them\n", name);
 		exit(2);

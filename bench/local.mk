@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 # Allocators side by side.  Built by `make bench` only: no test depends on a figure.
-EXTRA_PROGRAMS = bench/hakmem-bench bench/worker bench/swarm bench/freed
-CLEANFILES += $(EXTRA_PROGRAMS)
+EXTRA_PROGRAMS = bench/hakmem-bench bench/worker bench/swarm bench/freed bench/classes
+EXTRA_LTLIBRARIES = bench/record.la
+CLEANFILES += $(EXTRA_PROGRAMS) $(EXTRA_LTLIBRARIES)
 EXTRA_DIST += bench/README.md bench/control bench/two-services bench/parade bench/redis.py
 
 bench_hakmem_bench_SOURCES = \
@@ -34,6 +35,14 @@ bench_swarm_SOURCES = bench/swarm.c
 bench_swarm_LDADD = protocol/libprotocol.la
 bench_freed_SOURCES = bench/freed.c
 
+bench_classes_SOURCES = bench/classes.c bench/record.h
+bench_classes_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE -I$(top_srcdir)/libhakmem
+bench_classes_LDADD = libhakmem/libhakmem-core.la
+bench_record_la_SOURCES = bench/record.c bench/record.h
+bench_record_la_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
+bench_record_la_CFLAGS = $(AM_CFLAGS) -fno-builtin
+bench_record_la_LDFLAGS = -module -shared -avoid-version -rpath $(libdir)
+
 .PHONY: bench
-bench: all $(EXTRA_PROGRAMS)
+bench: all $(EXTRA_PROGRAMS) $(EXTRA_LTLIBRARIES)
 	@echo "Now run bench/hakmem-bench; bench/hakmem-bench --help says how."

@@ -247,7 +247,9 @@ static size_t wanted_jobs(const struct bench_options *options, const char **jobs
 		for (j = 0; j < BENCH_MAX_COLUMNS && columns[j].job; j++)
 			add_column(jobs, &n, &columns[j]);
 	}
-	for (i = 0; bench_wanted(options, "goals") && i < bench_n_goals; i++) {
+	for (i = 0; i < bench_n_goals; i++) {
+		if (!bench_goal_wanted(options, &bench_goals[i]))
+			continue;
 		add_column(jobs, &n, &bench_goals[i].column);
 		add_column(jobs, &n, &bench_goals[i].other);
 	}

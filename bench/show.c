@@ -160,8 +160,7 @@ void bench_print(const struct bench_options *options)
 			print_row(options, &bench_tables[i], lib);
 		print_ratios(options, &bench_tables[i]);
 	}
-	if (bench_wanted(options, "goals"))
-		bench_print_goals(options);
+	bench_print_goals(options);
 	fflush(stdout); /* before the pictures, which take a while and fork */
 }
 
