@@ -18,7 +18,7 @@
 #include "bench/worker.h"
 
 #define N_SLOTS 20000
-#define MAX_THREADS 8
+#define MAX_THREADS 64
 #define WARM_UP_SECONDS 3
 
 static atomic_bool over;
@@ -88,7 +88,7 @@ static bool read_line(const char *line, double *ret_calls, char ret_name[32])
 
 static void report(const char *summary, double seconds)
 {
-	double calls, all = 0, memory = 0;
+	double calls, all = 0, memory = 0, futex = 0;
 	char line[256], name[32];
 	FILE *stream = fopen(summary, "r");
 
@@ -100,9 +100,12 @@ static void report(const char *summary, double seconds)
 		all += calls;
 		if (strcmp(name, "madvise") == 0 || strcmp(name, "munmap") == 0 || strcmp(name, "mmap") == 0)
 			memory += calls;
+		if (strcmp(name, "futex") == 0)
+			futex += calls;
 	}
 	fclose(stream);
 	worker_report(memory / seconds, "memory_calls");
+	worker_report(futex / seconds, "futex_calls");
 	worker_report(all / seconds, "all_calls");
 }
 
@@ -126,6 +129,7 @@ static void run_steady(int argc, char **argv)
 	before = atomic_load(&n_replaced);
 	sleep(seconds);
 	worker_report((double)(atomic_load(&n_replaced) - before) / seconds / 1e6, "mops");
+	worker_report(worker_rss_mib() / n, "mib_per_thread");
 	kill(strace, SIGINT);
 	waitpid(strace, NULL, 0);
 	atomic_store(&over, true);
