@@ -19,7 +19,9 @@ bench_hakmem_bench_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
 bench_worker_SOURCES = \
 	bench/attached.c \
 	bench/battle.c \
+	bench/busy.c \
 	bench/fixed.c \
+	bench/histogram.h \
 	bench/latency.c \
 	bench/loads.c \
 	bench/micro.c \
