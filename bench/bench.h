@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench.h: what the parts of hakmem-bench share: the plan (plan.c, goals.c), the runs (run.c) and what is shown (show.c).
+ * bench.h: what the parts of hakmem-bench share: the plan (plan.c, goals.c), the runs (run.c) and what is shown
+ * (show.c).
  *
- * A job is one command line of the worker; the word "hakmemd" before it stands for a daemon that runs beside it, a word
- * VAR=VALUE for a change of its environment.  A table's column names a job and a key of its output, so several
+ * A job is one command line of the worker; the word "hakmemd" before it stands for a daemon that runs beside it, a
+ * word VAR=VALUE for a change of its environment.  A table's column names a job and a key of its output, so several
  * columns, and several tables, may come from one job, which runs once.
  */
 #ifndef BENCH_BENCH_H

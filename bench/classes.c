@@ -5,8 +5,8 @@
  *     bench/classes [RECORD...]
  *
  * Waste is what the blocks take beyond what was asked for, in percent, at the moment when most bytes are live: all of
- * it, and of that what is resident in fresh blocks, whose last pages nobody has written.  Against it stands what a class
- * costs: a magazine in every thread's set, and the blocks that a thread which has used the class keeps in it.
+ * it, and of that what is resident in fresh blocks, whose last pages nobody has written.  Against it stands what a
+ * class costs: a magazine in every thread's set, and the blocks that a thread which has used the class keeps in it.
  * Requests above 64 KiB take whole pages in every table.
  */
 #include <errno.h>
@@ -264,8 +264,9 @@ int main(int argc, char **argv)
 
 	if (!sizes)
 		abort();
-	printf("waste at the peak in %%, resident waste in fresh blocks, classes used.  Tables: steps to a size, then classes for each doubling\n\n%-14s%9s",
-	       "", "MiB live");
+	puts("waste at the peak in %, resident waste in fresh blocks, classes used.  Tables: steps to a size, then classes\n"
+	     "for each doubling.\n");
+	printf("%-14s%9s", "", "MiB live");
 	for (i = 0; i < N_TABLES; i++)
 		printf("%16s", tables[i].name);
 	putchar('\n');

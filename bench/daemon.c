@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-/* daemon: a hakmemd in a directory of its own, beside a job; it asks for the memory of who has been quiet for a second. */
+/*
+ * daemon: a hakmemd in a directory of its own, beside a job; it asks for the memory of who has been quiet for a second.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -38,11 +40,11 @@ static void exec_daemon(const char *path)
 
 static bool answers(void)
 {
-	char board[96];
+	char socket[96];
 	int i;
 
-	snprintf(board, sizeof(board), "%s/client.sock", directory);
-	for (i = 0; i < ANSWER_TRIES && access(board, F_OK) != 0; i++)
+	snprintf(socket, sizeof(socket), "%s/client.sock", directory);
+	for (i = 0; i < ANSWER_TRIES && access(socket, F_OK) != 0; i++)
 		usleep(ANSWER_USEC);
 	return i < ANSWER_TRIES;
 }

@@ -14,10 +14,11 @@
 #define LIMIT(title, unit, job, key, limit) { "memory", title, unit, AT(job, key), NONE, BENCH_LIMIT, NULL, limit }
 #define FASTEST(title, job, key, limit) { "speed", title, "ns", AT(job, key), NONE, BENCH_BEST, NULL, limit }
 #define SLOWEST(title, job, key) { "calls", title, "ns", AT(job, key), NONE, BENCH_BEST, NULL, 1.0 }
-#define SCALE(n, words)                                                                                      \
-	{ "memory", "battle " words ", peak", "MiB total", AT("battle " n " fifo", "peak"), NONE, BENCH_NAMED, "mimalloc", 1.0 }, \
-		{ "memory", "battle " words ", flushed", "MiB total", AT("battle " n " fifo", "flushed"), NONE,        \
-		  BENCH_NAMED, "mimalloc", 1.0 }
+#define BESIDE_MIMALLOC(title, job, key) \
+	{ "memory", title, "MiB total", AT(job, key), NONE, BENCH_NAMED, "mimalloc", 1.0 }
+#define SCALE(n, words)                                                                \
+	BESIDE_MIMALLOC("battle " words ", peak", "battle " n " fifo", "peak"),        \
+		BESIDE_MIMALLOC("battle " words ", flushed", "battle " n " fifo", "flushed")
 
 const struct bench_goal bench_goals[] = {
 	LIMIT("16 B x 1M, peak", "MiB above", "battle 1000000 fifo", "peak_above", 23.2),

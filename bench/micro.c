@@ -152,7 +152,8 @@ static void wait_a_little(unsigned int *n_waits)
 		sched_yield();
 }
 
-/* One producer, one consumer, each with its own line; the far index is read again only when the near view is used up. */
+/* One producer, one consumer, each with its own line; the far index is read again only when the near view is used
+ * up. */
 #define QUEUE_SIZE 4096
 #define QUEUE_BLOCK 64
 

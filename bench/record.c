@@ -4,8 +4,9 @@
  *
  *     HAKMEM_RECORD=/tmp/trace LD_PRELOAD=".../bench/.libs/record.so libc.so.6" PROGRAM     writes /tmp/trace.PID
  *
- * The program runs on libc's malloc, which is preloaded too so that no other library's malloc_usable_size() answers.  Words (record.h) go into a sparse shared mapping, by one atomic addition each, so
- * that a thread needs no lock and a process that is killed leaves all but its true length; a word 0 is the end.
+ * The program runs on libc's malloc, which is preloaded too so that no other library's malloc_usable_size() answers.
+ * Words (record.h) go into a sparse shared mapping, by one atomic addition each, so that a thread needs no lock and a
+ * process that is killed leaves all but its true length; a word 0 is the end.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -72,7 +73,8 @@ __attribute__((destructor)) static void end(void)
 {
 	size_t n = atomic_load(&n_words);
 
-	if (atomic_exchange(&words, NULL) && ftruncate(record_fd, (off_t)((n < MAX_WORDS ? n : MAX_WORDS) * sizeof(uint64_t))) < 0)
+	n = n < MAX_WORDS ? n : MAX_WORDS;
+	if (atomic_exchange(&words, NULL) && ftruncate(record_fd, (off_t)(n * sizeof(uint64_t))) < 0)
 		perror("record");
 }
 

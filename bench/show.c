@@ -305,7 +305,8 @@ static bool write_timeline_script(const struct bench_options *options)
 	return fclose(stream) == 0;
 }
 
-/* One line for each row of micro, one column for each allocator; realloc and regrow are left out, theirs are milliseconds. */
+/* One line for each row of micro, one column for each allocator; realloc and regrow are left out, theirs are
+ * milliseconds. */
 static size_t write_micro_data(const struct bench_options *options)
 {
 	char path[PATH_MAX];
