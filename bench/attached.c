@@ -2,8 +2,9 @@
 /*
  * attached: what a program without threads pays when its allocator has one.
  *
- * libc and the C++ library take short cuts while a process has one thread: stdio takes no lock, shared_ptr counts
- * without atomics, setuid() tells nobody.  A heap of 32 MiB is there first, enough for any thread to have started.
+ * libc and the C++ library take short cuts while a process has one thread: stdio takes no lock, shared_ptr
+ * counts without atomics, setuid() tells nobody.  A heap of 32 MiB is there first, enough for any thread to
+ * have started.
  */
 #include <dirent.h>
 #include <stdio.h>
@@ -14,9 +15,9 @@
 
 #include "bench/worker.h"
 
-#define N_REPEATS 9
-#define N_CALLS 5000000
-#define N_SETUID 200
+#define N_REPEATS   9
+#define N_CALLS     5000000
+#define N_SETUID    200
 #define HEAP_BLOCKS 32768
 #define SETTLE_USEC 500000
 
@@ -111,6 +112,6 @@ static void run_attached(int argc, char **argv)
 }
 
 const struct worker_bench worker_attached[] = {
-	{ "attached", "", run_attached },
-	{ NULL, NULL, NULL },
+        {"attached", "", run_attached},
+        {NULL, NULL, NULL},
 };

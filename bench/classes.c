@@ -4,10 +4,10 @@
  *
  *     bench/classes [RECORD...]
  *
- * Waste is what the blocks take beyond what was asked for, in percent, at the moment when most bytes are live: all of
- * it, and of that what is resident in fresh blocks, whose last pages nobody has written.  Against it stands what a
- * class costs: a magazine in every thread's set, and the blocks that a thread which has used the class keeps in it.
- * Requests above 64 KiB take whole pages in every table.
+ * Waste is what the blocks take beyond what was asked for, in percent, at the moment when most bytes are
+ * live: all of it, and of that what is resident in fresh blocks, whose last pages nobody has written. Against
+ * it stands what a class costs: a magazine in every thread's set, and the blocks that a thread which has used
+ * the class keeps in it. Requests above 64 KiB take whole pages in every table.
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -19,27 +19,21 @@
 #include "caches/hot.h"
 #include "map/classes.h"
 
-#define N_DRAWN 200000
-#define PAGE 4096u
+#define N_DRAWN    200000
+#define PAGE       4096u
 #define HELD_BYTES 1024u /* what a magazine holds at its first capacity, at most */
 
 struct table {
 	const char *name;
-	size_t exact;	      /* multiples of `step` to here; 0 = the library's own table */
+	size_t exact; /* multiples of `step` to here; 0 = the library's own table */
 	size_t step;
 	unsigned per_doubling; /* classes for each doubling above */
 };
 
 static const struct table tables[] = {
-	{ "library", 0, 0, 0 },
-	{ "16s-512,8", 512, 16, 8 },
-	{ "16s-128,8", 128, 16, 8 },
-	{ "16s-128,4", 128, 16, 4 },
-	{ "16s-1K,4", 1024, 16, 4 },
-	{ "16s-1K,8", 1024, 16, 8 },
-	{ "16s-1K,16", 1024, 16, 16 },
-	{ "16s-2K,8", 2048, 16, 8 },
-	{ "32s-1K,8", 1024, 32, 8 },
+        {"library", 0, 0, 0},        {"16s-512,8", 512, 16, 8}, {"16s-128,8", 128, 16, 8},
+        {"16s-128,4", 128, 16, 4},   {"16s-1K,4", 1024, 16, 4}, {"16s-1K,8", 1024, 16, 8},
+        {"16s-1K,16", 1024, 16, 16}, {"16s-2K,8", 2048, 16, 8}, {"32s-1K,8", 1024, 32, 8},
 };
 #define N_TABLES (sizeof(tables) / sizeof(tables[0]))
 
@@ -76,7 +70,8 @@ static unsigned n_classes(const struct table *table)
 	return n;
 }
 
-/* The live sizes of a program at its peak: how many blocks of each size up to 64 KiB, and the larger ones' bytes. */
+/* The live sizes of a program at its peak: how many blocks of each size up to 64 KiB, and the larger ones'
+ * bytes. */
 struct sizes {
 	uint64_t counts[HK_TINY_BYTES + 1];
 	uint64_t large, large_taken;
@@ -119,7 +114,8 @@ static void print_row(const char *name, const struct sizes *sizes)
 			touched += block != last;
 			last = block;
 		}
-		printf("%6.1f %5.1f %3u", percent_over(taken, sizes->bytes), percent_over(resident, sizes->bytes), touched);
+		printf("%6.1f %5.1f %3u", percent_over(taken, sizes->bytes),
+		       percent_over(resident, sizes->bytes), touched);
 	}
 	putchar('\n');
 }
@@ -155,9 +151,9 @@ static const struct {
 	const char *name;
 	size_t (*draw)(void);
 } distributions[] = {
-	{ "8..1024", uniform },
-	{ "80/15/5", mostly_small },
-	{ "2^n + 1", powers_and_one },
+        {"8..1024", uniform},
+        {"80/15/5", mostly_small},
+        {"2^n + 1", powers_and_one},
 };
 
 /* What is live, by address: open addressing, no deletion but of the size. */
@@ -165,7 +161,7 @@ struct live {
 	struct {
 		uint64_t block;
 		uint64_t size;
-	} *slots;
+	} * slots;
 	size_t n_slots;
 };
 
@@ -215,7 +211,8 @@ static uint64_t *read_words(const char *path, size_t *ret_n)
 			words = reallocarray(words, room *= 2, sizeof(*words));
 	}
 	if (!stream || !words || n == 0) {
-		fprintf(stderr, "classes: cannot read %s: %s\n", path, stream ? "it is empty" : strerror(errno));
+		fprintf(stderr, "classes: cannot read %s: %s\n", path,
+		        stream ? "it is empty" : strerror(errno));
 		exit(1);
 	}
 	fclose(stream);
@@ -230,7 +227,7 @@ static void study_record(const char *path, struct sizes *sizes)
 	size_t n, at;
 	uint64_t *words = read_words(path, &n);
 	const char *name = strrchr(path, '/');
-	struct live live = { NULL, 1 << 16 };
+	struct live live = {NULL, 1 << 16};
 
 	while (live.n_slots < 2 * n)
 		live.n_slots *= 2;
@@ -264,7 +261,8 @@ int main(int argc, char **argv)
 
 	if (!sizes)
 		abort();
-	puts("waste at the peak in %, resident waste in fresh blocks, classes used.  Tables: steps to a size, then classes\n"
+	puts("waste at the peak in %, resident waste in fresh blocks, classes used.  Tables: steps to a "
+	     "size, then classes\n"
 	     "for each doubling.\n");
 	printf("%-14s%9s", "", "MiB live");
 	for (i = 0; i < N_TABLES; i++)

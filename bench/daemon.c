@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * daemon: a hakmemd in a directory of its own, beside a job; it asks for the memory of who has been quiet for a second.
+ * daemon: a hakmemd in a directory of its own, beside a job; it asks for the memory of who has been quiet for
+ * a second.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +14,7 @@
 #include "bench/bench.h"
 
 #define ANSWER_TRIES 250
-#define ANSWER_USEC 20000
+#define ANSWER_USEC  20000
 
 static char directory[64], config[96];
 static pid_t daemon_pid;
@@ -73,7 +74,7 @@ const char *bench_daemon_start(const char *path)
 
 void bench_daemon_stop(void)
 {
-	static const char *const names[] = { "config", "client.sock", "control.sock", "board", "lock" };
+	static const char *const names[] = {"config", "client.sock", "control.sock", "board", "lock"};
 	char path[96];
 	size_t i;
 

@@ -2,11 +2,12 @@
 /*
  * record: notes what a program allocates, for bench/classes.
  *
- *     HAKMEM_RECORD=/tmp/trace LD_PRELOAD=".../bench/.libs/record.so libc.so.6" PROGRAM     writes /tmp/trace.PID
+ *     HAKMEM_RECORD=/tmp/trace LD_PRELOAD=".../bench/.libs/record.so libc.so.6" PROGRAM     writes
+ * /tmp/trace.PID
  *
- * The program runs on libc's malloc, which is preloaded too so that no other library's malloc_usable_size() answers.
- * Words (record.h) go into a sparse shared mapping, by one atomic addition each, so that a thread needs no lock and a
- * process that is killed leaves all but its true length; a word 0 is the end.
+ * The program runs on libc's malloc, which is preloaded too so that no other library's malloc_usable_size()
+ * answers. Words (record.h) go into a sparse shared mapping, by one atomic addition each, so that a thread
+ * needs no lock and a process that is killed leaves all but its true length; a word 0 is the end.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +22,7 @@
 #include "bench/record.h"
 
 #define MAX_WORDS ((size_t)1 << 28)
-#define EXPORT __attribute__((visibility("default")))
+#define EXPORT    __attribute__((visibility("default")))
 
 /* libc's own names for its malloc. */
 void *__libc_malloc(size_t size);
@@ -46,7 +47,8 @@ static void begin(void)
 	record_fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (record_fd < 0 || ftruncate(record_fd, MAX_WORDS * sizeof(uint64_t)) < 0)
 		return;
-	p = mmap(NULL, MAX_WORDS * sizeof(uint64_t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, record_fd, 0);
+	p = mmap(NULL, MAX_WORDS * sizeof(uint64_t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
+	         record_fd, 0);
 	atomic_store(&n_words, 0);
 	if (p != MAP_FAILED)
 		atomic_store(&words, p);

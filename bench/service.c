@@ -2,8 +2,9 @@
 /*
  * service: a real program: redis loads 750,000 keys of 200 bytes, drops them all, and falls quiet.
  *
- * The worker only talks to it; memory and processor time are the server's.  Debian's redis has its server in one file
- * with redis-check-rdb, so redis-tools suffices; it is linked with jemalloc, so libc's malloc has to be preloaded too.
+ * The worker only talks to it; memory and processor time are the server's.  Debian's redis has its server in
+ * one file with redis-check-rdb, so redis-tools suffices; it is linked with jemalloc, so libc's malloc has to
+ * be preloaded too.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,10 +18,10 @@
 
 #include "bench/worker.h"
 
-#define REDIS "/usr/bin/redis-check-rdb"
-#define N_KEYS 750000
-#define N_GETS 750000
-#define BATCH 500
+#define REDIS       "/usr/bin/redis-check-rdb"
+#define N_KEYS      750000
+#define N_GETS      750000
+#define BATCH       500
 #define VALUE_BYTES 200
 
 static char value[VALUE_BYTES + 1];
@@ -35,14 +36,14 @@ static pid_t start(const char *directory, const char *path)
 		setenv("LD_PRELOAD", "libc.so.6", 1);
 	if (!freopen("/dev/null", "w", stdout))
 		_exit(127);
-	execl(REDIS, "redis-server", "--port", "0", "--unixsocket", path, "--save", "", "--appendonly", "no", "--dir",
-	      directory, (char *)NULL);
+	execl(REDIS, "redis-server", "--port", "0", "--unixsocket", path, "--save", "", "--appendonly", "no",
+	      "--dir", directory, (char *)NULL);
 	_exit(127);
 }
 
 static int reach(const char *path)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), i;
 
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
@@ -81,8 +82,9 @@ static void load(int fd)
 		size_t at = 0;
 
 		for (i = 0; i < BATCH; i++)
-			at += (size_t)sprintf(buffer + at, "*3\r\n$3\r\nSET\r\n$10\r\nkey:%06u\r\n$%d\r\n%s\r\n", key + i,
-					      VALUE_BYTES, value);
+			at += (size_t)sprintf(buffer + at,
+			                      "*3\r\n$3\r\nSET\r\n$10\r\nkey:%06u\r\n$%d\r\n%s\r\n", key + i,
+			                      VALUE_BYTES, value);
 		talk(fd, buffer, at, BATCH);
 	}
 }
@@ -98,7 +100,7 @@ static void look_up(int fd)
 
 		for (i = 0; i < BATCH; i++)
 			at += (size_t)sprintf(buffer + at, "*2\r\n$3\r\nGET\r\n$10\r\nkey:%06u\r\n",
-					      (unsigned int)worker_below(&random, N_KEYS));
+			                      (unsigned int)worker_below(&random, N_KEYS));
 		talk(fd, buffer, at, 2 * BATCH);
 	}
 }
@@ -143,6 +145,6 @@ static void run_redis(int argc, char **argv)
 }
 
 const struct worker_bench worker_redis[] = {
-	{ "redis", "[SECONDS]", run_redis },
-	{ NULL, NULL, NULL },
+        {"redis", "[SECONDS]", run_redis},
+        {NULL, NULL, NULL},
 };

@@ -2,8 +2,9 @@
 /*
  * steady: which system calls an allocator makes under a load that no longer changes.
  *
- * Threads replace blocks of the sizes of realistic at random in 20,000 slots each.  After a warm-up `strace -c -f` is
- * attached, and taken away again when the time is over: its summary is what is reported, per second.
+ * Threads replace blocks of the sizes of realistic at random in 20,000 slots each.  After a warm-up `strace
+ * -c -f` is attached, and taken away again when the time is over: its summary is what is reported, per
+ * second.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -17,8 +18,8 @@
 
 #include "bench/worker.h"
 
-#define N_SLOTS 20000
-#define MAX_THREADS 64
+#define N_SLOTS         20000
+#define MAX_THREADS     64
 #define WARM_UP_SECONDS 3
 
 static atomic_bool over;
@@ -59,8 +60,8 @@ static bool is_traced(void)
 static int attach(const char *summary)
 {
 	char pid[16];
-	char *argv[] = { (char *)"strace", (char *)"-qq", (char *)"-c", (char *)"-f", (char *)"-o", (char *)summary,
-			 (char *)"-p", pid, NULL };
+	char *argv[] = {(char *)"strace", (char *)"-qq", (char *)"-c", (char *)"-f", (char *)"-o",
+	                (char *)summary,  (char *)"-p",  pid,          NULL};
 	int strace, i;
 
 	snprintf(pid, sizeof(pid), "%d", (int)getpid());
@@ -140,6 +141,6 @@ static void run_steady(int argc, char **argv)
 }
 
 const struct worker_bench worker_steady[] = {
-	{ "steady", "[SECONDS [N-THREADS]]", run_steady },
-	{ NULL, NULL, NULL },
+        {"steady", "[SECONDS [N-THREADS]]", run_steady},
+        {NULL, NULL, NULL},
 };
