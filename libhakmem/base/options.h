@@ -28,7 +28,7 @@ enum hk_thp_mode { HK_THP_AUTO, HK_THP_NEVER, HK_THP_ALWAYS };
 	  "unused empty SuperSlabs and cached large blocks go back within about this time")                   \
 	X(thp, THP, thp, HK_THP_AUTO, 0, 0,                                                                   \
 	  "transparent huge pages for the heap; auto never lets a partly filled SuperSlab cost 2 MiB")        \
-	X(check, CHECK, bool, 0, 0, 1, "no magazines: a double or invalid free is caught at once, slowly")    \
+	X(check, CHECK, bool, 0, 0, 1, "find misuse of blocks: double free at once, overflow and use after free soon; slow")    \
 	X(help, HELP, bool, 0, 0, 1, "print this table to standard error at start")
 
 struct hk_options {

@@ -92,6 +92,11 @@ bool hk_os_unmap(void *address, size_t bytes)
 	return hk_sys2(SYS_munmap, address, bytes) == 0;
 }
 
+bool hk_os_wipe_on_fork(void *address, size_t bytes)
+{
+	return hk_sys3(SYS_madvise, address, bytes, MADV_WIPEONFORK) == 0;
+}
+
 bool hk_os_purge(void *address, size_t bytes)
 {
 	return hk_sys3(SYS_madvise, address, bytes, MADV_DONTNEED) == 0;

@@ -90,17 +90,6 @@ static char *control_block;                  /* likewise; kept for the next thre
 /* Where this module's TLS lies relative to the thread pointer.  Never written. */
 static HK_TLS char control_tls_mark;
 
-static char *control_thread_pointer(void)
-{
-	char *tp;
-#if defined(__x86_64__)
-	__asm__("mov %%fs:0, %0" : "=r"(tp));
-#else
-	__asm__("mrs %0, tpidr_el0" : "=r"(tp));
-#endif
-	return tp;
-}
-
 static uint64_t control_now(void)
 {
 	struct timespec ts = {0};
@@ -142,7 +131,7 @@ void hk_control_wake(void)
 
 static bool control_tls_fits(void)
 {
-	uintptr_t tp = (uintptr_t)control_thread_pointer();
+	uintptr_t tp = (uintptr_t)hk_thread_pointer();
 	uintptr_t mark = (uintptr_t)&control_tls_mark;
 
 	return (mark > tp ? mark - tp : tp - mark) <= BLOCK_TLS_REACH;
@@ -207,6 +196,10 @@ static void control_entry(void)
  */
 static long control_clone(unsigned long flags, char *stack_top, char *tp, void (*entry)(void))
 {
+	long fault = 0;
+
+	if (hk_sys_fails(SYS_clone, &fault))
+		return fault;
 #if defined(__x86_64__)
 	long ret;
 	register void *r10 __asm__("r10") = &control_alive;
@@ -425,7 +418,7 @@ void hk_control_resume(void)
 
 /* ---- process ---- */
 
-void hk_control_init(void)
+void hk_control_init(char *const envp[])
 {
 	int mode = hk_options.control;
 
@@ -436,7 +429,7 @@ void hk_control_init(void)
 	if (mode == HK_CONTROL_OFF)
 		return;
 	if (!getauxval(AT_SECURE))
-		hk_watch_init(environ);
+		hk_watch_init(envp);
 	atomic_store(&hk_control_phase, HK_CONTROL_PHASE_NONE);
 }
 

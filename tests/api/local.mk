@@ -25,7 +25,12 @@ check_PROGRAMS += $(api_tests)
 check_LTLIBRARIES += tests/api/interpose-module.la
 TESTS += $(api_tests) tests/api/symbols.bats
 endif
-EXTRA_DIST += tests/api/symbols.bats
+EXTRA_DIST += tests/api/symbols.bats tests/api/soak-model
+
+# 10^9 operations of the model: about an hour, so no part of check.
+.PHONY: soak-model
+soak-model: tests/api/model.preload libhakmem/libhakmem.la
+	$(top_srcdir)/tests/api/soak-model
 
 tests_api_interpose_module_la_SOURCES = tests/api/interpose-module.c
 tests_api_interpose_module_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nowhere

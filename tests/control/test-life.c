@@ -33,7 +33,7 @@ static void test_starts_once(void)
 	hk_control_poke(); /* before init: nothing */
 	sleep_msec(20);
 	CHECK(task_count() == 1);
-	hk_control_init();
+	hk_control_init(environ);
 	errno = 4711;
 	for (int i = 0; i < 100; i++)
 		hk_control_poke();
@@ -57,7 +57,7 @@ static void test_one_winner(void)
 
 	for (int round = 0; round < 20; round++) {
 		pthread_barrier_init(&barrier, NULL, HK_COUNT(threads));
-		hk_control_init();
+		hk_control_init(environ);
 		for (size_t i = 0; i < HK_COUNT(threads); i++)
 			CHECK(pthread_create(&threads[i], NULL, poking_thread, &barrier) == 0);
 		for (size_t i = 0; i < HK_COUNT(threads); i++)
@@ -194,7 +194,7 @@ static void test_stop_and_resume(void)
 	uint64_t begin, worst = 0, all;
 	int before = 0;
 
-	hk_control_init();
+	hk_control_init(environ);
 	all = now_nsec();
 	for (int i = 0; i < 1000; i++) {
 		hk_control_poke();
@@ -395,7 +395,7 @@ static void test_vfork_child_starts_nothing(void)
 	int status, tid;
 	pid_t pid;
 
-	hk_control_init();
+	hk_control_init(environ);
 	pid = clone(vfork_child, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, NULL);
 	CHECK(pid > 0 && waitpid(pid, &status, 0) == pid);
 	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == HK_CONTROL_PHASE_NONE);
@@ -575,11 +575,11 @@ static void test_seccomp_keeps_it_quiet(void)
 	hk_options.control = HK_CONTROL_AUTO;
 	if (prctl(PR_GET_SECCOMP) != 0)
 		_exit(CASE_SKIP);
-	hk_control_init();
+	hk_control_init(environ);
 	filter(1000); /* one that came after the constructor */
 	hk_control_poke();
 	CHECK(hk_control_phase == HK_CONTROL_PHASE_IDLE);
-	hk_control_init(); /* one that was there before */
+	hk_control_init(environ); /* one that was there before */
 	CHECK(hk_control_phase == HK_CONTROL_PHASE_IDLE);
 	sleep_msec(30);
 	CHECK(task_count() == 1);
@@ -636,7 +636,7 @@ static void test_no_process_allowed(void)
 	CHECK(getrlimit(RLIMIT_NPROC, &limit) == 0);
 	limit.rlim_cur = 1;
 	CHECK(setrlimit(RLIMIT_NPROC, &limit) == 0);
-	hk_control_init();
+	hk_control_init(environ);
 	for (int i = 0; i < 10; i++)
 		hk_control_poke();
 	sleep_msec(20);
