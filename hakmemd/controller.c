@@ -213,11 +213,7 @@ static void controller_log(struct client *client, const struct controller_report
 		.claimed_bytes = report->claimed_bytes,
 		.actual_bytes = report->actual_bytes,
 		.usec = report->usec};
-	const char *status;
-
-	if (!*flush->why)
-		return;
-	status = report->error == -ETIMEDOUT ? "timeout"
+	const char *status = report->error == -ETIMEDOUT ? "timeout"
 		: report->error == -ESRCH                ? "gone"
 							 : hkp_status_name(report->status);
 

@@ -69,7 +69,7 @@ void controller_wake(struct controller *controller);
 
 /*
  * Ask a client to flush: now, or after the one under way (a queued one of a lower level is replaced, and whoever
- * waits for it gets the deeper one's report).  Without a `why` it leaves no line in the log.  Returns the ticket under which ctl_flush_done() will be called.
+ * waits for it gets the deeper one's report).  Returns the ticket under which ctl_flush_done() will be called.
  */
 uint64_t controller_flush(struct controller *controller, struct client *client, uint32_t level,
 	uint64_t target_bytes, enum hkp_reason reason, const char *why);

@@ -255,7 +255,7 @@ static json_t *ctl_flush(struct ctl_connection *connection, json_t *parameters)
 	uint64_t target_bytes = UINT64_MAX;
 	struct client *client;
 	json_t *error = NULL;
-	char why[64] = "";
+	char why[64];
 
 	client = ctl_process(connection, parameters, &error);
 	if (!client)
@@ -267,8 +267,7 @@ static json_t *ctl_flush(struct ctl_connection *connection, json_t *parameters)
 		return ctl_error("InvalidParameter", "target: a number of bytes");
 	if (target)
 		target_bytes = (uint64_t)json_integer_value(target);
-	if (connection->privileged || log_allowed(&connection->ctl->limit)) /* nobody fills the journal with his own process */
-		snprintf(why, sizeof why, "by uid %u", connection->uid);
+	snprintf(why, sizeof why, "by uid %u", connection->uid);
 	connection->ticket = controller_flush(controller, client, level ? (uint32_t)json_integer_value(level) : 2,
 		target_bytes, HKP_REASON_REQUEST, why);
 	loop_timer_stop(connection->timer); /* the flush has its own */

@@ -31,7 +31,6 @@ struct ctl {
 	TAILQ_HEAD(, ctl_connection) connections;
 	size_t n_connections;
 	uint64_t next_id;
-	struct log_limit limit; /* of lines about flushes that ordinary users ask for */
 	size_t n_watching;     /* connections that get events: without one, none need to be made */
 	gid_t group;           /* the control group */
 	bool has_group;
