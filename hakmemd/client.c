@@ -14,6 +14,7 @@
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 
+#include "hakmemd/daemon.h"
 #include "hakmemd/util.h"
 
 #ifndef SO_PEERPIDFD
@@ -94,7 +95,8 @@ int client_new(struct daemon *daemon, int fd, struct client **ret_client)
 
 void client_free(struct client *client)
 {
-	loop_io_free(client->io);
+	if (client->watched)
+		loop_set_remove(client->daemon->server.clients, client->fd, client);
 	util_close(&client->fd);
 	util_close(&client->pidfd);
 	util_close(&client->stats_fd);

@@ -10,6 +10,8 @@
 #define POLICY_RANK_LOW      1e36 /* protected ones last, idle or not */
 #define POLICY_BUDGET_MIN    (UINT64_C(1) << 20)
 #define POLICY_BUDGET_MAX    (UINT64_C(1) << 46)
+#define POLICY_CLIENTS_NSEC     (5 * NSEC_PER_SEC) /* clients are looked at so often, with nothing going on, ... */
+#define POLICY_CLIENTS_PER_IDLE 6                  /* ... and so many times while one becomes idle */
 #define POLICY_HEADROOM_PACE 10 /* rounds that headroom asks for follow so much faster: it does not lag as PSI does */
 
 /* ---- rounds ---- */
@@ -221,22 +223,49 @@ static size_t policy_choose(const struct policy_config *config, struct policy_sc
 
 /* ---- the step ---- */
 
-size_t policy_step(const struct policy_config *config, uint64_t now_nsec, struct policy_scene *scene,
-	struct policy_advice *advice, size_t max_advice)
+void policy_step_domains(const struct policy_config *config, uint64_t now_nsec, struct policy_scene *scene)
 {
-	size_t n_advice = 0, n_busy = 0;
-
-	scene->n_waiting = 0;
 	scene->look_nsec = UINT64_MAX;
 	for (size_t i = 0; i < scene->n_domains; i++) {
 		struct policy_domain *domain = scene->domains[i];
 
 		scene->look_nsec = util_min(scene->look_nsec, policy_level_look(config, domain, now_nsec));
 		policy_level_update(config, domain, now_nsec);
-		domain->able = false;
 		if (!scene->paused)
 			policy_update_round(config, domain, now_nsec);
 	}
+}
+
+bool policy_wants_clients(const struct policy_config *config, uint64_t now_nsec, const struct policy_scene *scene,
+	uint64_t looked_nsec)
+{
+	uint64_t interval = POLICY_CLIENTS_NSEC;
+
+	for (size_t i = 0; i < scene->n_domains; i++)
+		if (scene->domains[i]->level != HKP_CALM || policy_level_near(scene->domains[i]))
+			return true;
+	if (config->idle_nsec)
+		interval = util_min(interval, config->idle_nsec / POLICY_CLIENTS_PER_IDLE);
+	/* A little early counts as in time: steps do not fall on the dot. */
+	return now_nsec - looked_nsec >= interval / 10 * 9;
+}
+
+bool policy_wants_held(const struct policy_config *config, const struct policy_client *client, uint64_t now_nsec)
+{
+	const struct policy_domain *domain = policy_asking(client);
+
+	return client->regret_due_nsec || (domain && !client->excluded &&
+						  policy_judge_pressure(config, now_nsec, client, domain) == POLICY_ASKED);
+}
+
+size_t policy_step_clients(const struct policy_config *config, uint64_t now_nsec, struct policy_scene *scene,
+	struct policy_advice *advice, size_t max_advice)
+{
+	size_t n_advice = 0, n_busy = 0;
+
+	scene->n_waiting = 0;
+	for (size_t i = 0; i < scene->n_domains; i++)
+		scene->domains[i]->able = false;
 	for (size_t i = 0; i < scene->n_clients; i++) {
 		struct policy_client *client = scene->clients[i];
 
@@ -253,6 +282,13 @@ size_t policy_step(const struct policy_config *config, uint64_t now_nsec, struct
 		}
 	}
 	return policy_choose(config, scene, n_busy, advice, n_advice);
+}
+
+size_t policy_step(const struct policy_config *config, uint64_t now_nsec, struct policy_scene *scene,
+	struct policy_advice *advice, size_t max_advice)
+{
+	policy_step_domains(config, now_nsec, scene);
+	return policy_step_clients(config, now_nsec, scene, advice, max_advice);
 }
 
 /* ---- what was done with it ---- */

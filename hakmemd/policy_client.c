@@ -92,11 +92,6 @@ static void policy_back_off(
 
 /* ---- regret ---- */
 
-bool policy_wants_held(const struct policy_client *client)
-{
-	return client->regret_due_nsec != 0;
-}
-
 static uint64_t policy_growth(uint64_t now, uint64_t before)
 {
 	return now > before ? now - before : 0;
@@ -169,14 +164,6 @@ void policy_client_update(const struct policy_config *config, struct policy_clie
 {
 	policy_judge(config, client, now_nsec);
 	policy_update_idle(config, client, now_nsec);
-}
-
-bool policy_pressed(const struct policy_client *client)
-{
-	for (const struct policy_domain *domain = client->domain; domain; domain = domain->parent)
-		if (domain->level != HKP_CALM || domain->triggered)
-			return true;
-	return false;
 }
 
 bool policy_wants_cpu(const struct policy_config *config, const struct policy_client *client, uint64_t now)

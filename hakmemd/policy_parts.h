@@ -15,6 +15,9 @@ void policy_level_update(const struct policy_config *config, struct policy_domai
 /* How soon headroom should be looked at again; call before policy_level_update().  UINT64_MAX = any time. */
 uint64_t policy_level_look(const struct policy_config *config, struct policy_domain *domain, uint64_t now_nsec);
 
+/* True where a cgroup's limit is near enough that who could give must be known. */
+bool policy_level_near(const struct policy_domain *domain);
+
 /* policy_client.c: judge the latest flush, and see whether the client is idle. */
 void policy_client_update(const struct policy_config *config, struct policy_client *client, uint64_t now_nsec);
 

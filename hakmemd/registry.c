@@ -30,9 +30,11 @@ static void registry_pressure_event(enum psi_event event, void *data)
 {
 	struct domain *domain = data;
 
-	if (event == PSI_GONE)
+	if (event == PSI_GONE) {
 		domain->gone = true;
-	else {
+		domain->daemon->registry.n_gone++;
+		log_info("cgroup %s was removed", domain->path);
+	} else {
 		domain->policy.triggered = true;
 		domain->hot_until_nsec = util_now_nsec() + 10 * NSEC_PER_SEC;
 	}
@@ -95,6 +97,7 @@ static void registry_free_domain(struct registry *registry, struct domain *domai
 {
 	struct policy_domain *last = registry->domains[--registry->n_domains];
 
+	registry->n_gone -= domain->gone;
 	registry->domains[domain->index] = last;
 	domain_of_policy(last)->index = domain->index;
 	psi_disarm(&domain->trigger);
@@ -248,7 +251,7 @@ void registry_check_some(struct registry *registry)
 		if (client->state == CLIENT_READY)
 			registry_place(registry, client);
 	}
-	for (size_t i = 0; i < registry->n_clients; i++) {
+	for (size_t i = 0; registry->n_gone && i < registry->n_clients; i++) {
 		client = registry->clients[i];
 		if (client->domain && client->domain->gone)
 			registry_place(registry, client);
@@ -357,6 +360,14 @@ void registry_remove(struct registry *registry, struct client *client)
 	last->index = client->index;
 	registry_uncount(registry, client->uid);
 	registry_leave(registry, client);
+}
+
+const struct domain *registry_domain_of_id(const struct registry *registry, uint64_t id)
+{
+	for (size_t i = 0; i < registry->n_domains; i++)
+		if (domain_of_policy(registry->domains[i])->id == id)
+			return domain_of_policy(registry->domains[i]);
+	return NULL;
 }
 
 struct client *registry_find_pid(const struct registry *registry, pid_t pid)

@@ -256,7 +256,7 @@ static const char *server_violation(int error)
 	}
 }
 
-static void server_client_ready(int fd, unsigned what, void *data)
+static void server_client_ready(void *data)
 {
 	struct client *client = data;
 	struct server *server = &client->daemon->server;
@@ -264,8 +264,6 @@ static void server_client_ready(int fd, unsigned what, void *data)
 	const char *wrong = NULL;
 	int r = 1;
 
-	(void)fd;
-	(void)what;
 	for (unsigned i = 0; i < SERVER_FRAMES && r > 0 && !wrong; i++) {
 		r = client_receive(client, &frame);
 		if (r < 0)
@@ -308,7 +306,8 @@ static void server_take_client(struct server *server, int fd)
 		server_refuse(server, client, r);
 		return;
 	}
-	r = loop_io_new(daemon->loop, client->fd, LOOP_READ, server_client_ready, client, &client->io);
+	r = loop_set_add(server->clients, client->fd, client);
+	client->watched = r >= 0;
 	if (r < 0)
 		server_forget(server, client);
 	else if (!daemon->controller.ticking)
@@ -357,7 +356,9 @@ int server_init(struct server *server, struct daemon *daemon, const struct notif
 
 	*server = (struct server){.daemon = daemon, .client = {.fd = -1}, .control = {.fd = -1}, .spare_fd = -1};
 	server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	r = server_open(server, &server->client, given->client, HKP_CLIENT_SOCKET, SOCK_SEQPACKET,
+	r = loop_set_new(daemon->loop, server_client_ready, &server->clients);
+	if (r >= 0)
+		r = server_open(server, &server->client, given->client, HKP_CLIENT_SOCKET, SOCK_SEQPACKET,
 		server_client_calls);
 	if (r >= 0)
 		r = server_open(server, &server->control, given->control, HKP_CONTROL_SOCKET, SOCK_STREAM,
@@ -369,5 +370,6 @@ void server_deinit(struct server *server)
 {
 	server_close(&server->client);
 	server_close(&server->control);
+	loop_set_free(server->clients);
 	util_close(&server->spare_fd);
 }

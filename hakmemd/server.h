@@ -30,6 +30,7 @@ struct server {
 	struct daemon *daemon;
 	struct server_socket client;
 	struct server_socket control;
+	struct loop_set *clients; /* their sockets */
 	int spare_fd;           /* the emergency descriptor */
 	struct log_limit limit; /* of lines about peers */
 	uint64_t n_refused;     /* connections over a limit */
