@@ -26,26 +26,24 @@
 
 #include <stdatomic.h>
 
-#define HK_HOT_SLOTS_MAX 1024u /* the top of the ladder in thread.c */
-
-/* One class's stack: n blocks in slots[0..n), room for `capacity`. */
+/*
+ * One class's stack of blocks.  Its array of slots begins with a NULL, so that popping needs no count: what is read
+ * is the block, or says that there is none.  Where `top` reaches `limit` the magazine is full; of addresses in
+ * one slab the lower half is enough to compare.  A magazine without slots has its top behind some other NULL, and
+ * limit 0: empty and full at once.
+ */
 struct hk_magazine {
-	void **slots;
-	uint32_t n;
-	uint32_t capacity;
+	void **top;        /* behind the newest block */
+	uint32_t limit;    /* lower half of the address behind the last slot */
+	uint16_t reported; /* blocks as last told to the class; this and what follows is for slow paths */
+	uint8_t misses;    /* slow paths since the capacity last changed */
+	uint8_t step;      /* index of the capacity in the ladder */
 };
-
-struct hk_magazine_info { /* what only slow paths need */
-	uint16_t reported;    /* n as last told to the class */
-	uint8_t misses;       /* slow paths since the capacity last changed */
-	uint8_t step;         /* index of the capacity in the ladder */
-};
-
-#define HK_MAGAZINE_FIRST 8u  /* blocks that a magazine holds at first */
-#define HK_SET_FIRST      28u /* such magazines for which the set itself has the slots */
+_Static_assert(sizeof(struct hk_magazine) == 8 * HK_KIND_STEP, "a kind is an index in units that addressing modes have");
 
 /* By kind, the magazines need no check of what kind of block is freed: all but the classes' are for ever empty
  * and full at once. */
+#define HK_KINDS (HK_KIND_END / HK_KIND_STEP)
 struct hk_set {
 	union {
 		struct hk_magazine by_kind[HK_KINDS];
@@ -54,32 +52,28 @@ struct hk_set {
 			struct hk_magazine magazines[HK_CLASSES];
 		};
 	};
-	struct hk_magazine_info info[HK_CLASSES];
-	uint32_t first_free;                          /* mask of what is free below */
-	void *first[HK_SET_FIRST][HK_MAGAZINE_FIRST]; /* slots of magazines at their first capacity, on this same page */
 };
-_Static_assert(sizeof(struct hk_set) <= HK_PAGE_BYTES, "a thread that does little has one page of magazines");
-_Static_assert(offsetof(struct hk_set, magazines) == HK_KIND_SLAB * sizeof(struct hk_magazine), "kind is class + 1");
+_Static_assert(offsetof(struct hk_set, magazines) == 8 * HK_KIND_SLAB, "the classes' magazines stand by their kind");
 
 /*
  * A thread as the flusher sees it.  Records are type-stable: never unmapped, reused by later threads.
  *
- * `set` stands at 0 and `busy` at 12 modulo 16, where no magazine keeps its n: processors match loads with
+ * `set` stands at 8 and `busy` at 12 modulo 16, where no magazine has its top or limit: processors match loads with
  * earlier stores by the low 12 bits of the address, and a match that is none costs a nanosecond.
  */
 struct hk_thread {
+	struct hk_set *detached;          /* taken by a flusher that found the owner busy; guard: sweep lock */
 	struct hk_set *_Atomic set;       /* the owner's; &hk_set_none when detached or not there yet */
+	uint64_t budget_used;             /* bytes that the capacities allow; owner only */
 	uint32_t exit_rounds;             /* how often the thread-exit hook asked to come later; owner only */
 	_Atomic uint32_t busy;            /* written by the owner alone: the partner of `set` */
-	struct hk_set *detached;          /* taken by a flusher that found the owner busy; guard: sweep lock */
 	struct hk_thread *all_next;       /* all records; grows only */
 	struct hk_thread *free_next;      /* records without a thread; guard: threads lock */
-	uint64_t budget_used;             /* bytes that the capacities allow; owner only */
 	uint32_t hand;                    /* class whose magazine shrinks next when the budget is used up; owner only */
 	uint8_t in_use;                   /* a thread has it; guard: threads lock */
 } HK_ALIGNED(64);
 
-extern const struct hk_set hk_set_none; /* all zero: empty and full at once */
+extern const struct hk_set hk_set_none; /* every magazine is empty and full at once */
 
 /* Records of threads that have none: before the first slow path, and after the thread's teardown. */
 extern struct hk_thread hk_thread_new, hk_thread_dead;
@@ -100,22 +94,28 @@ static HK_ALWAYS void hk_gate_leave(struct hk_thread *self)
 	atomic_store_explicit(&self->busy, 0, memory_order_release);
 }
 
-/* A block of the class whose slabs are of this kind, or NULL where the magazine is empty. */
-static HK_ALWAYS void *hk_hot_pop(unsigned kind)
+/* The magazine of a kind stands so many bytes into the set. */
+static HK_ALWAYS size_t hk_magazine_offset(unsigned kind)
+{
+	return (size_t)kind * 8;
+}
+
+static HK_ALWAYS struct hk_magazine *hk_magazine_at(struct hk_set *set, size_t offset)
+{
+	return (struct hk_magazine *)((char *)set + offset);
+}
+
+/* A block out of the magazine at this offset, or NULL where it is empty. */
+static HK_ALWAYS void *hk_hot_pop(size_t offset)
 {
 	struct hk_thread *self = hk_self;
-	struct hk_magazine *magazine = &hk_gate_enter(self)->by_kind[kind];
-	uint32_t n = magazine->n;
-	if (HK_UNLIKELY(n == 0)) {
-		hk_gate_leave(self);
-		return NULL;
-	}
-	void *block = magazine->slots[n - 1];
+	struct hk_magazine *magazine = hk_magazine_at(hk_gate_enter(self), offset);
+	void **top = magazine->top;
+	void *block = top[-1];
 	HK_POINT(hot_pop);
-	magazine->n = n - 1;
+	if (HK_LIKELY(block != NULL))
+		magazine->top = top - 1;
 	hk_gate_leave(self);
-	if (block == NULL)
-		__builtin_unreachable(); /* so that the caller's check for NULL is the one above */
 	return block;
 }
 
@@ -123,13 +123,13 @@ static HK_ALWAYS void *hk_hot_pop(unsigned kind)
 static HK_ALWAYS bool hk_hot_push(unsigned kind, void *block)
 {
 	struct hk_thread *self = hk_self;
-	struct hk_magazine *magazine = &hk_gate_enter(self)->by_kind[kind];
-	uint32_t n = magazine->n;
-	bool room = HK_LIKELY(n < magazine->capacity);
+	struct hk_magazine *magazine = hk_magazine_at(hk_gate_enter(self), hk_magazine_offset(kind));
+	void **top = magazine->top;
+	bool room = HK_LIKELY((uint32_t)(uintptr_t)top < magazine->limit);
 	if (room) {
-		magazine->slots[n] = block;
+		*top = block;
 		HK_POINT(hot_push);
-		magazine->n = n + 1;
+		magazine->top = top + 1;
 	}
 	hk_gate_leave(self);
 	return room;

@@ -32,14 +32,14 @@ void hk_set_empty(struct hk_set *set, bool direct, uint64_t *n_blocks)
 {
 	for (unsigned c = 0; c < HK_CLASSES; c++) {
 		struct hk_magazine *magazine = &set->magazines[c];
-		int reported = set->info[c].reported;
-		if (magazine->n != 0 || reported != 0)
-			hk_cold_give(c, magazine->slots, magazine->n, -reported, direct);
+		unsigned n = hk_magazine_count(magazine, c);
+		if (n != 0 || magazine->reported != 0)
+			hk_cold_give(c, magazine->top - n, n, -(int)magazine->reported, direct);
 		if (n_blocks != NULL)
-			n_blocks[c] += magazine->n;
-		hk_set_free_slots(set, magazine->slots, set->info[c].step);
+			n_blocks[c] += n;
+		hk_set_free_slots(set, c);
 	}
-	hk_own_free(set, sizeof *set);
+	hk_own_free(set, sizeof(struct hk_set_page));
 }
 
 void hk_set_forget(const struct hk_set *set)
@@ -47,7 +47,7 @@ void hk_set_forget(const struct hk_set *set)
 	if (set == &hk_set_none)
 		return;
 	for (unsigned c = 0; c < HK_CLASSES; c++)
-		hk_count(lost_bytes, (uint64_t)set->magazines[c].n * hk_class_info[c].block_bytes);
+		hk_count(lost_bytes, (uint64_t)hk_magazine_count(&set->magazines[c], c) * hk_class_info[c].block_bytes);
 }
 
 /* Take the sets of all threads out of their owners' sight. */
@@ -128,11 +128,11 @@ static void sweep_peek_set(const struct hk_set *set, void (*look)(void *, unsign
 	if (!sweep_peek(magazines, set->magazines, sizeof magazines))
 		return;
 	for (unsigned c = 0; c < HK_CLASSES; c++) {
-		if (magazines[c].n > HK_HOT_SLOTS_MAX)
-			return; /* a set no more: its memory serves something else by now */
-		for (unsigned done = 0; done < magazines[c].n;) {
-			unsigned n = HK_MIN(magazines[c].n - done, HK_BATCH);
-			if (!sweep_peek(blocks, magazines[c].slots + done, n * sizeof *blocks))
+		unsigned count = hk_magazine_count(&magazines[c], c);
+		void **oldest = magazines[c].top - count;
+		for (unsigned done = 0; done < count;) {
+			unsigned n = HK_MIN(count - done, HK_BATCH);
+			if (!sweep_peek(blocks, oldest + done, n * sizeof *blocks))
 				break;
 			for (unsigned i = 0; i < n; i++)
 				look(blocks[i], c, arg);

@@ -25,12 +25,13 @@
 /* Classes looked at on one slow path after the budget fell. */
 #define THREAD_SHRINK_TRIES 16u
 
-/* Capacities, in slots and in bytes of blocks: a magazine takes what both allow, but 2 blocks in any case. */
-static const uint16_t thread_ladder[] = {0, HK_MAGAZINE_FIRST, 32, 128, 512, HK_HOT_SLOTS_MAX};
-static const uint32_t thread_ladder_bytes[] = {0, 1u << 10, 8u << 10, 64u << 10, 256u << 10, 1u << 20};
-_Static_assert(HK_COUNT(thread_ladder) == HK_COUNT(thread_ladder_bytes), "a step has both");
+/* Slots, of which one is the NULL at the bottom, and bytes of blocks: a magazine holds what both allow, but 2 blocks in
+ * any case. */
+static const uint16_t thread_ladder[HK_HOT_STEPS] = {0, HK_MAGAZINE_FIRST, 32, 128, 512, 1024};
+static const uint32_t thread_ladder_bytes[HK_HOT_STEPS] = {0, 1u << 10, 8u << 10, 64u << 10, 256u << 10, 1u << 20};
 
-const struct hk_set hk_set_none;
+static void *thread_no_slots[2]; /* a NULL, and nothing behind it */
+const struct hk_set hk_set_none = {.by_kind = {[0 ... HK_KINDS - 1] = {.top = thread_no_slots + 1}}};
 struct hk_thread hk_thread_new = {.set = (struct hk_set *)&hk_set_none};
 struct hk_thread hk_thread_dead = {.set = (struct hk_set *)&hk_set_none};
 HK_TLS struct hk_thread *hk_self = &hk_thread_new;
@@ -97,23 +98,23 @@ static struct hk_set *thread_set(struct hk_thread *self)
 	struct hk_set *set = atomic_load_explicit(&self->set, memory_order_relaxed);
 	if (HK_LIKELY(set != &hk_set_none))
 		return set;
-	set = hk_own_new(sizeof *set);
-	if (set == NULL)
+	struct hk_set_page *page = hk_own_new(sizeof *page);
+	if (page == NULL)
 		return NULL;
-	memset(set, 0, sizeof *set);
-	set->first_free = hk_mask32(0, HK_SET_FIRST);
+	page->set = hk_set_none;
+	page->first_free = hk_mask32(0, HK_SET_FIRST);
 	self->budget_used = 0;
 	/* Only the owner installs, and a flusher only ever takes: while it is none, it stays none. */
-	atomic_store_explicit(&self->set, set, memory_order_release);
-	return set;
+	atomic_store_explicit(&self->set, &page->set, memory_order_release);
+	return &page->set;
 }
 
 /* ---- capacities ---------------------------------------------------------------------------------------- */
 
-static unsigned thread_capacity(unsigned class_idx, unsigned step)
+unsigned hk_hot_capacity(unsigned class_idx, unsigned step)
 {
 	uint32_t block_bytes = hk_class_info[class_idx].block_bytes;
-	return HK_MIN(thread_ladder[step], HK_MAX(thread_ladder_bytes[step] / block_bytes, 2u));
+	return step != 0 ? HK_MIN(thread_ladder[step] - 1u, HK_MAX(thread_ladder_bytes[step] / block_bytes, 2u)) : 0;
 }
 
 static size_t thread_slots_bytes(unsigned step)
@@ -121,52 +122,72 @@ static size_t thread_slots_bytes(unsigned step)
 	return thread_ladder[step] * sizeof(void *);
 }
 
-static bool thread_slots_inside(const struct hk_set *set, void **slots)
+static struct hk_set_page *thread_page(struct hk_set *set)
 {
-	return (uintptr_t)slots - (uintptr_t)set < sizeof *set;
+	return (struct hk_set_page *)set; /* every set but hk_set_none begins a page */
 }
 
-void hk_set_free_slots(struct hk_set *set, void **slots, unsigned step)
+static bool thread_slots_inside(const struct hk_set *set, void **slots)
 {
+	return (uintptr_t)slots - (uintptr_t)set < sizeof(struct hk_set_page);
+}
+
+/* The slots of a class's magazine, or NULL where it has none. */
+static void **thread_slots(const struct hk_set *set, unsigned class_idx)
+{
+	const struct hk_magazine *magazine = &set->magazines[class_idx];
+	return magazine->step != 0 ? hk_magazine_oldest(magazine, class_idx) - 1 : NULL;
+}
+
+void hk_set_free_slots(struct hk_set *set, unsigned class_idx)
+{
+	void **slots = thread_slots(set, class_idx);
 	if (slots != NULL && !thread_slots_inside(set, slots))
-		hk_own_free(slots, thread_slots_bytes(step));
+		hk_own_free(slots, thread_slots_bytes(set->magazines[class_idx].step));
 }
 
 /* Count a miss; is it time for a larger magazine? */
-static bool thread_wants_growth(unsigned class_idx, struct hk_magazine_info *info)
+static bool thread_wants_growth(unsigned class_idx, struct hk_magazine *magazine)
 {
 	uint32_t block_bytes = hk_class_info[class_idx].block_bytes;
-	unsigned step = info->step;
+	unsigned step = magazine->step;
 	bool eager = step == 0 && block_bytes <= THREAD_EAGER_BYTES;
-	if (!eager && ++info->misses < THREAD_MISSES_TO_GROW + HK_MIN(block_bytes / 32, 48u))
+	if (!eager && ++magazine->misses < THREAD_MISSES_TO_GROW + HK_MIN(block_bytes / 32, 48u))
 		return false;
-	info->misses = 0;
-	return step + 1 < HK_COUNT(thread_ladder) &&
-	       thread_capacity(class_idx, step + 1) != thread_capacity(class_idx, step);
+	magazine->misses = 0;
+	return step + 1 < HK_HOT_STEPS && hk_hot_capacity(class_idx, step + 1) != hk_hot_capacity(class_idx, step);
 }
 
 /* Inside the gate: slots at the first capacity from the set itself, or NULL. */
-static void **thread_first_slots(struct hk_set *set)
+static void **thread_first_slots(struct hk_set_page *page)
 {
-	if (set->first_free == 0)
-		return NULL;
-	unsigned i = hk_ctz64(set->first_free);
-	set->first_free &= set->first_free - 1;
-	return set->first[i];
+	unsigned i = hk_ctz64(page->first_free); /* there is one */
+	page->first_free &= page->first_free - 1;
+	return page->first[i];
 }
 
-/* Inside the gate: move a magazine of at most `capacity` blocks into other slots; returns the old ones unless
- * they stay in the set. */
-static void **thread_move_magazine(struct hk_set *set, struct hk_magazine *magazine, void **slots, unsigned capacity)
+/* Inside the gate: move a class's magazine to another step, with slots for it (NULL for step 0), which hold what there
+ * is in it.  Returns the old slots unless they stay in the set. */
+static void **thread_move_magazine(struct hk_set *set, unsigned class_idx, void **slots, unsigned step)
 {
-	void **old = magazine->slots;
-	if (magazine->n != 0)
-		memcpy(slots, old, magazine->n * sizeof *slots);
-	magazine->slots = slots;
-	magazine->capacity = capacity;
+	struct hk_magazine *magazine = &set->magazines[class_idx];
+	void **old = thread_slots(set, class_idx);
+	unsigned n = hk_magazine_count(magazine, class_idx), capacity = hk_hot_capacity(class_idx, step);
+	HK_ASSERT(n <= capacity);
+	if (slots != NULL) {
+		slots[0] = NULL;
+		if (n != 0)
+			memcpy(slots + 1, magazine->top - n, n * sizeof *slots);
+		magazine->top = slots + 1 + n;
+		magazine->limit = (uint32_t)(uintptr_t)(slots + 1 + capacity);
+	} else {
+		magazine->top = thread_no_slots + 1;
+		magazine->limit = 0;
+	}
+	magazine->step = (uint8_t)step;
 	if (old == NULL || !thread_slots_inside(set, old))
 		return old;
-	set->first_free |= 1u << ((void *(*)[HK_MAGAZINE_FIRST])old - set->first);
+	thread_page(set)->first_free |= 1u << ((void *(*)[HK_MAGAZINE_FIRST])old - thread_page(set)->first);
 	return NULL;
 }
 
@@ -177,8 +198,8 @@ static void **thread_move_magazine(struct hk_set *set, struct hk_magazine *magaz
 static void thread_resize(struct hk_thread *self, unsigned class_idx, struct hk_set *set, unsigned step)
 {
 	void **slots = NULL, **old = NULL;
-	unsigned old_step = 0, capacity = thread_capacity(class_idx, step);
-	bool ours = hk_gate_enter(self) == set, inside = ours && step == 1 && set->first_free != 0;
+	unsigned old_step = 0, capacity = hk_hot_capacity(class_idx, step);
+	bool ours = hk_gate_enter(self) == set, inside = ours && step == 1 && thread_page(set)->first_free != 0;
 	hk_gate_leave(self);
 	if (!inside && step != 0) {
 		if ((slots = hk_own_new(thread_slots_bytes(step))) == NULL)
@@ -187,12 +208,12 @@ static void thread_resize(struct hk_thread *self, unsigned class_idx, struct hk_
 	}
 	ours = hk_gate_enter(self) == set;
 	if (ours) {
-		struct hk_magazine *magazine = &set->magazines[class_idx];
-		self->budget_used += ((uint64_t)capacity - magazine->capacity) * hk_class_info[class_idx].block_bytes;
-		HK_ASSERT(magazine->n <= capacity);
-		old = thread_move_magazine(set, magazine, inside ? thread_first_slots(set) : slots, capacity);
-		old_step = set->info[class_idx].step;
-		set->info[class_idx].step = (uint8_t)step;
+		old_step = set->magazines[class_idx].step;
+		self->budget_used += ((uint64_t)capacity - hk_hot_capacity(class_idx, old_step)) *
+				     hk_class_info[class_idx].block_bytes;
+		if (inside)
+			slots = thread_first_slots(thread_page(set));
+		old = thread_move_magazine(set, class_idx, slots, step);
 	}
 	hk_gate_leave(self);
 	if (!ours)
@@ -202,11 +223,12 @@ static void thread_resize(struct hk_thread *self, unsigned class_idx, struct hk_
 }
 
 /* Inside the gate: the `n` oldest blocks out of a magazine. */
-static void thread_pop_oldest(struct hk_magazine *magazine, unsigned n, void **out)
+static void thread_pop_oldest(struct hk_magazine *magazine, unsigned class_idx, unsigned n, void **out)
 {
-	memcpy(out, magazine->slots, n * sizeof *out);
-	memmove(magazine->slots, magazine->slots + n, (magazine->n - n) * sizeof *out);
-	magazine->n -= n;
+	void **oldest = hk_magazine_oldest(magazine, class_idx);
+	memcpy(out, oldest, n * sizeof *out);
+	memmove(oldest, oldest + n, (size_t)((char *)magazine->top - (char *)(oldest + n)));
+	magazine->top -= n;
 }
 
 /* Take blocks beyond `capacity`, the oldest, out of a magazine; returns how many, at most HK_BATCH. */
@@ -216,8 +238,9 @@ static unsigned thread_pop_beyond(struct hk_thread *self, unsigned class_idx, st
 	unsigned n = 0;
 	if (hk_gate_enter(self) == set) {
 		struct hk_magazine *magazine = &set->magazines[class_idx];
-		n = magazine->n > capacity ? HK_MIN(magazine->n - capacity, HK_BATCH) : 0;
-		thread_pop_oldest(magazine, n, out);
+		unsigned count = hk_magazine_count(magazine, class_idx);
+		n = count > capacity ? HK_MIN(count - capacity, HK_BATCH) : 0;
+		thread_pop_oldest(magazine, class_idx, n, out);
 	}
 	hk_gate_leave(self);
 	return n;
@@ -228,7 +251,7 @@ static HK_NOINLINE void thread_shrink(struct hk_thread *self, unsigned class_idx
 {
 	void *batch[HK_BATCH];
 	unsigned n;
-	while ((n = thread_pop_beyond(self, class_idx, set, thread_capacity(class_idx, step), batch)) != 0)
+	while ((n = thread_pop_beyond(self, class_idx, set, hk_hot_capacity(class_idx, step), batch)) != 0)
 		hk_cold_give(class_idx, batch, n, 0, false);
 	thread_resize(self, class_idx, set, step);
 }
@@ -236,7 +259,7 @@ static HK_NOINLINE void thread_shrink(struct hk_thread *self, unsigned class_idx
 /* The step of a class's magazine, or 0 where the set is no longer ours. */
 static unsigned thread_step(struct hk_thread *self, unsigned class_idx, struct hk_set *set)
 {
-	unsigned step = hk_gate_enter(self) == set ? set->info[class_idx].step : 0;
+	unsigned step = hk_gate_enter(self) == set ? set->magazines[class_idx].step : 0;
 	hk_gate_leave(self);
 	return step;
 }
@@ -280,7 +303,7 @@ static bool thread_make_room(struct hk_thread *self, unsigned class_idx, struct 
 static void thread_grow(struct hk_thread *self, unsigned class_idx, struct hk_set *set)
 {
 	unsigned step = thread_step(self, class_idx, set);
-	uint64_t more = thread_capacity(class_idx, step + 1) - thread_capacity(class_idx, step);
+	uint64_t more = hk_hot_capacity(class_idx, step + 1) - hk_hot_capacity(class_idx, step);
 	bool frugal = hk_clock_coarse_nsec() < atomic_load_explicit(&thread_frugal_until, memory_order_relaxed);
 	if ((!frugal || step == 0) &&
 	    thread_make_room(self, class_idx, set, more * hk_class_info[class_idx].block_bytes, 2 * HK_CLASSES))
@@ -296,16 +319,16 @@ static unsigned thread_prepare(struct hk_thread *self, unsigned class_idx)
 	bool grow = false;
 	/* the set is ours to read only inside the gate */
 	if (hk_gate_enter(self) == set)
-		grow = thread_wants_growth(class_idx, &set->info[class_idx]);
+		grow = thread_wants_growth(class_idx, &set->magazines[class_idx]);
 	hk_gate_leave(self);
 	HK_POINT(thread_prepared);
 	if (grow)
 		thread_grow(self, class_idx, set);
 	else if (HK_UNLIKELY(self->budget_used > thread_budget())) /* the budget fell: a few at a time */
 		thread_make_room(self, HK_CLASSES, set, 0, THREAD_SHRINK_TRIES);
-	unsigned capacity = hk_gate_enter(self)->magazines[class_idx].capacity;
+	unsigned step = hk_gate_enter(self)->magazines[class_idx].step;
 	hk_gate_leave(self);
-	return capacity;
+	return hk_hot_capacity(class_idx, step);
 }
 
 /* ---- refill and spill ---------------------------------------------------------------------------------- */
@@ -313,9 +336,10 @@ static unsigned thread_prepare(struct hk_thread *self, unsigned class_idx)
 /* Inside the gate: how far the class's count of hot blocks is off for this magazine; it is told at once. */
 static int thread_report(struct hk_set *set, unsigned class_idx)
 {
-	unsigned now = set->magazines[class_idx].n;
-	int delta = (int)now - set->info[class_idx].reported;
-	set->info[class_idx].reported = (uint16_t)now;
+	struct hk_magazine *magazine = &set->magazines[class_idx];
+	unsigned now = hk_magazine_count(magazine, class_idx);
+	int delta = (int)now - magazine->reported;
+	magazine->reported = (uint16_t)now;
 	return delta;
 }
 
@@ -325,12 +349,13 @@ static unsigned thread_refill(struct hk_thread *self, unsigned class_idx, void *
 {
 	struct hk_set *set = hk_gate_enter(self);
 	struct hk_magazine *magazine = &set->magazines[class_idx];
-	unsigned n = HK_MIN(count, magazine->capacity - magazine->n);
+	unsigned room = hk_hot_capacity(class_idx, magazine->step) - hk_magazine_count(magazine, class_idx);
+	unsigned n = HK_MIN(count, room);
 	for (unsigned i = 0; i < n; i++)
-		magazine->slots[magazine->n + i] = blocks[n - 1 - i];
+		magazine->top[i] = blocks[n - 1 - i];
 	if (n != 0) {
-		magazine->n += n;
-		set->info[class_idx].reported = (uint16_t)(set->info[class_idx].reported + n);
+		magazine->top += n;
+		magazine->reported = (uint16_t)(magazine->reported + n);
 	}
 	hk_gate_leave(self);
 	return n;
@@ -392,9 +417,10 @@ static unsigned thread_pop_half(struct hk_thread *self, unsigned class_idx, void
 	struct hk_magazine *magazine = &set->magazines[class_idx];
 	unsigned n = 0;
 	*ret_hot_delta = 0;
-	if (magazine->capacity != 0) {
-		n = magazine->n == magazine->capacity ? HK_MIN((magazine->n + 1) / 2, most) : 0;
-		thread_pop_oldest(magazine, n, out);
+	if (magazine->step != 0) {
+		unsigned count = hk_magazine_count(magazine, class_idx);
+		n = count == hk_hot_capacity(class_idx, magazine->step) ? HK_MIN((count + 1) / 2, most) : 0;
+		thread_pop_oldest(magazine, class_idx, n, out);
 		*ret_hot_delta = thread_report(set, class_idx);
 	}
 	HK_POINT(spill_popped);
@@ -406,7 +432,7 @@ static HK_ALWAYS void thread_give(struct hk_thread *self, unsigned class_idx, vo
 {
 	int hot_delta;
 	unsigned n = thread_pop_half(self, class_idx, batch, most - 1, &hot_delta);
-	if (!hk_hot_push(HK_KIND_SLAB + class_idx, block))
+	if (!hk_hot_push(hk_kind_of_class(class_idx), block))
 		batch[n++] = block;
 	HK_POINT(spill_in_transit);
 	if (n != 0 || hot_delta != 0)
@@ -512,7 +538,7 @@ static void thread_add_reported(const struct hk_thread *thread, uint32_t *counts
 	const struct hk_set *set = atomic_load_explicit(&thread->set, memory_order_relaxed);
 	const struct hk_set *detached = thread->detached != NULL ? thread->detached : &hk_set_none;
 	for (unsigned c = 0; c < HK_CLASSES; c++)
-		counts[c] += (uint32_t)set->info[c].reported + detached->info[c].reported;
+		counts[c] += (uint32_t)set->magazines[c].reported + detached->magazines[c].reported;
 }
 
 void hk_threads_postfork_child(void)

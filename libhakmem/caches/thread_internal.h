@@ -5,6 +5,37 @@
 
 #include "caches/thread.h"
 
+/* What is allocated for a set: slots of magazines at their first capacity lie on the same page. */
+#define HK_MAGAZINE_FIRST 8u  /* slots of a magazine at first */
+#define HK_SET_FIRST      32u /* such magazines for which the set has the slots */
+struct hk_set_page {
+	struct hk_set set;
+	uint32_t first_free; /* mask of what is free below */
+	void *first[HK_SET_FIRST][HK_MAGAZINE_FIRST];
+};
+_Static_assert(sizeof(struct hk_set_page) <= HK_PAGE_BYTES, "a thread that does little has one page of magazines");
+
+#define HK_HOT_STEPS 6u
+
+/* How many blocks a class's magazine holds at this step of the ladder. */
+unsigned hk_hot_capacity(unsigned class_idx, unsigned step);
+
+/* Blocks in a magazine.  Of a set that may be somebody else's memory by now, any number that a magazine can hold. */
+static inline unsigned hk_magazine_count(const struct hk_magazine *magazine, unsigned class_idx)
+{
+	if (magazine->step == 0 || magazine->step >= HK_HOT_STEPS)
+		return 0;
+	unsigned capacity = hk_hot_capacity(class_idx, magazine->step);
+	unsigned room = (magazine->limit - (uint32_t)(uintptr_t)magazine->top) / sizeof(void *);
+	return room <= capacity ? capacity - room : 0;
+}
+
+/* Its oldest block; the NULL that begins the slots is before that. */
+static inline void **hk_magazine_oldest(const struct hk_magazine *magazine, unsigned class_idx)
+{
+	return magazine->top - hk_magazine_count(magazine, class_idx);
+}
+
 struct hk_thread_list {
 	struct hk_lock lock;
 	struct hk_thread *_Atomic all; /* grows only, so it is walked without the lock */
@@ -13,8 +44,8 @@ struct hk_thread_list {
 
 extern struct hk_thread_list hk_threads;
 
-/* Free the slot array of a magazine at this step of the ladder, unless it lies in the set itself. */
-void hk_set_free_slots(struct hk_set *set, void **slots, unsigned step);
+/* Free the slots of a class's magazine, unless they lie in the set itself. */
+void hk_set_free_slots(struct hk_set *set, unsigned class_idx);
 
 /* Return all blocks of a set that no owner can reach any more, to the slabs (`direct`: past the cold
  * magazines), then its memory.  Under no lock but the sweep lock.  Adds the blocks of each class to

@@ -76,15 +76,20 @@ static void *front_try_big(size_t bytes, size_t alignment, bool *ret_zero)
 	return hk_large_new(bytes, alignment, ret_zero);
 }
 
-void *hk_malloc_class(unsigned class_idx)
+static HK_NOINLINE void *front_refill(unsigned class_idx)
 {
 	return front_retry(front_try_class, class_idx, 0, NULL);
 }
 
+void *hk_malloc_empty(size_t bytes)
+{
+	return front_refill(hk_class_of(bytes));
+}
+
 static inline void *front_class(unsigned class_idx)
 {
-	void *block = hk_hot_pop(HK_KIND_SLAB + class_idx);
-	return HK_LIKELY(block != NULL) ? block : hk_malloc_class(class_idx);
+	void *block = hk_hot_pop(hk_magazine_offset(hk_kind_of_class(class_idx)));
+	return HK_LIKELY(block != NULL) ? block : front_refill(class_idx);
 }
 
 static HK_NOINLINE void *front_big(size_t bytes, size_t alignment, bool *ret_zero)
@@ -141,8 +146,8 @@ void hk_free_rest(void *pointer)
 	unsigned kind = hk_pagemap_kind(pointer);
 	if (pointer == NULL)
 		return;
-	if (HK_LIKELY(kind - HK_KIND_SLAB < HK_CLASSES))
-		hk_thread_give(kind - HK_KIND_SLAB, pointer);
+	if (HK_LIKELY(hk_kind_class(kind) < HK_CLASSES))
+		hk_thread_give(hk_kind_class(kind), pointer);
 	else if (kind == HK_KIND_MID ? !hk_mid_free(pointer) : kind == HK_KIND_LARGE ? !hk_large_free(pointer) : true)
 		hk_misuse("free", pointer, front_diagnose(pointer));
 	front_poke();
@@ -153,8 +158,8 @@ void hk_free_rest(void *pointer)
 size_t hk_usable(const char *function, const void *pointer)
 {
 	unsigned kind = hk_pagemap_kind(pointer);
-	if (HK_LIKELY(kind - HK_KIND_SLAB < HK_CLASSES))
-		return hk_class_info[kind - HK_KIND_SLAB].block_bytes;
+	if (HK_LIKELY(hk_kind_class(kind) < HK_CLASSES))
+		return hk_class_info[hk_kind_class(kind)].block_bytes;
 	size_t bytes = kind == HK_KIND_MID ? hk_mid_usable(pointer) : kind == HK_KIND_LARGE ? hk_large_usable(pointer) : 0;
 	if (HK_UNLIKELY(bytes == 0))
 		hk_misuse(function, pointer, front_diagnose(pointer));

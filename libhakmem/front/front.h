@@ -12,8 +12,8 @@
 #include "caches/hot.h"
 #include "map/pagemap.h"
 
-/* The rest of malloc: the magazine of the class is empty; or the request is 0 or more than 1 KiB. */
-void *hk_malloc_class(unsigned class_idx) HK_NOINLINE;
+/* The rest of malloc: the magazine of the class is empty; or the request is more than 1 KiB. */
+void *hk_malloc_empty(size_t bytes) HK_NOINLINE;
 void *hk_malloc_rest(size_t bytes) HK_NOINLINE;
 
 /* The rest of free: a full magazine, a mid or large block, NULL, or none of ours. */
@@ -21,16 +21,17 @@ void hk_free_rest(void *pointer) HK_NOINLINE;
 
 static HK_ALWAYS void *hk_malloc(size_t bytes)
 {
-	if (HK_LIKELY(bytes - 1 < HK_TINY_EXACT_BYTES)) {
-		void *block = hk_hot_pop(HK_KIND_SLAB + (unsigned)((bytes - 1) >> 4));
-		return HK_LIKELY(block != NULL) ? block : hk_malloc_class((unsigned)((bytes - 1) >> 4));
-	}
-	return hk_malloc_rest(bytes);
+	if (HK_UNLIKELY(bytes > HK_TINY_EXACT_BYTES))
+		return hk_malloc_rest(bytes);
+	/* hk_magazine_offset() of the class without the detour; of 0 bytes it is the magazine that has nothing */
+	void *block = hk_hot_pop((bytes + 15) & ~(size_t)15);
+	return HK_LIKELY(block != NULL) ? block : hk_malloc_empty(bytes);
 }
 
 static HK_ALWAYS void hk_free(void *pointer)
 {
-	if (HK_UNLIKELY(!hk_hot_push(hk_pagemap_kind(pointer), pointer)))
+	const struct hk_pagemap_leaf *leaf = hk_pagemap_leaf((uintptr_t)pointer);
+	if (HK_UNLIKELY(leaf == NULL || !hk_hot_push(hk_pagemap_leaf_kind(leaf, (uintptr_t)pointer), pointer)))
 		hk_free_rest(pointer);
 }
 

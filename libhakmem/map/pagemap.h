@@ -2,10 +2,10 @@
 /*
  * The page map: what does an address belong to?
  *
- * Two levels over 48 bits of addresses.  A leaf covers 16 GiB: one byte per 64 KiB slice says what begins or
- * lies there (the fast path of free reads no more than that), one pointer per 2 MiB says whose it is.  Leaves
- * are mapped on first use, never freed, and touched only where the heap is.  Flat, the same map would need a
- * reservation that RLIMIT_AS and strict overcommit forbid.
+ * Two levels over the addresses that a program can have.  A leaf covers 64 GiB: one byte per 64 KiB slice says what
+ * begins or lies there (the fast path of free reads no more than that), one pointer per 2 MiB says whose it is.
+ * Leaves are mapped on first use, never freed, and touched only where the heap is.  Flat, the same map would need
+ * a reservation that RLIMIT_AS and strict overcommit forbid.
  *
  * Readers take no lock: an entry of a live block cannot change under its owner.  Writers own the slices they
  * write about.  Entries are cleared before the memory is unmapped.
@@ -17,20 +17,42 @@
 
 #include <stdatomic.h>
 
+/* The kernel maps from the top down: so the root's last entry is the one in use, and what the linker puts behind it
+ * shares its page. */
+#ifdef __x86_64__
+#define HK_PAGEMAP_ADDRESS_BITS 47
+#else
 #define HK_PAGEMAP_ADDRESS_BITS 48
-#define HK_PAGEMAP_LEAF_SHIFT   34
+#endif
+#define HK_PAGEMAP_LEAF_SHIFT   36
 #define HK_PAGEMAP_LEAVES       (1u << (HK_PAGEMAP_ADDRESS_BITS - HK_PAGEMAP_LEAF_SHIFT))
 #define HK_PAGEMAP_LEAF_SLICES  (1u << (HK_PAGEMAP_LEAF_SHIFT - HK_SLICE_SHIFT))
 #define HK_PAGEMAP_LEAF_REGIONS (1u << (HK_PAGEMAP_LEAF_SHIFT - HK_SUPERSLAB_SHIFT))
 
-/* What a slice is.  Small numbers throughout: a thread's magazines are indexed by kind. */
+/*
+ * What a slice is: a byte, and even, so that on the way of free it is the scaled index of a thread's magazine.
+ * The magazines of classes stand in their order, so that malloc needs no table to find one either.
+ */
+#define HK_KIND_STEP 2u
 enum hk_kind {
-	HK_KIND_NONE = 0, /* not ours, or nothing is allocated there */
-	HK_KIND_SLAB = 1, /* a slab of class 0; up to HK_CLASSES_ALL of them */
-	HK_KIND_MID = HK_KIND_SLAB + HK_CLASSES_ALL, /* the first slice of a mid block */
-	HK_KIND_LARGE,                               /* the first slice of a large block */
-	HK_KINDS,
+	HK_KIND_NONE = 0,           /* not ours, or nothing is allocated there */
+	HK_KIND_SLAB = HK_KIND_STEP, /* a slab of class 0; up to HK_CLASSES_ALL of them */
+	HK_KIND_MID = HK_KIND_SLAB + HK_KIND_STEP * HK_CLASSES_ALL, /* the first slice of a mid block */
+	HK_KIND_LARGE = HK_KIND_MID + HK_KIND_STEP,                 /* the first slice of a large block */
+	HK_KIND_END = HK_KIND_LARGE + HK_KIND_STEP,
 };
+_Static_assert(HK_KIND_END <= UINT8_MAX, "a kind is a byte");
+
+static HK_ALWAYS unsigned hk_kind_of_class(unsigned class_idx)
+{
+	return HK_KIND_SLAB + HK_KIND_STEP * class_idx;
+}
+
+/* The class whose slabs are of this kind; HK_CLASSES_ALL or more where it is another kind. */
+static HK_ALWAYS unsigned hk_kind_class(unsigned kind)
+{
+	return (kind - HK_KIND_SLAB) / HK_KIND_STEP;
+}
 
 /* A region's owner is the address of its record, with this bit for a large block's. */
 #define HK_OWNER_LARGE 1u
@@ -54,15 +76,17 @@ static HK_ALWAYS struct hk_pagemap_leaf *hk_pagemap_leaf(uintptr_t address)
 	return atomic_load_explicit(&hk_pagemap_root[index], memory_order_relaxed);
 }
 
+static HK_ALWAYS unsigned hk_pagemap_leaf_kind(const struct hk_pagemap_leaf *leaf, uintptr_t address)
+{
+	return atomic_load_explicit(&leaf->kind[(address >> HK_SLICE_SHIFT) % HK_PAGEMAP_LEAF_SLICES],
+				    memory_order_relaxed);
+}
+
 /* enum hk_kind of any address at all. */
 static HK_ALWAYS unsigned hk_pagemap_kind(const void *pointer)
 {
-	uintptr_t address = (uintptr_t)pointer;
-	struct hk_pagemap_leaf *leaf = hk_pagemap_leaf(address);
-	if (HK_UNLIKELY(leaf == NULL))
-		return HK_KIND_NONE;
-	return atomic_load_explicit(&leaf->kind[(address >> HK_SLICE_SHIFT) % HK_PAGEMAP_LEAF_SLICES],
-				    memory_order_relaxed);
+	const struct hk_pagemap_leaf *leaf = hk_pagemap_leaf((uintptr_t)pointer);
+	return HK_LIKELY(leaf != NULL) ? hk_pagemap_leaf_kind(leaf, (uintptr_t)pointer) : HK_KIND_NONE;
 }
 
 /* Whose 2 MiB region this is: the record of a SuperSlab, or of a large block that begins there, or NULL.  Only for

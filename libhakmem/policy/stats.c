@@ -129,7 +129,7 @@ static void stats_count_cached(void *block, unsigned class_idx, void *arg)
 {
 	(void)arg;
 	struct hk_superslab *superslab = NULL;
-	if (hk_pagemap_kind(block) == HK_KIND_SLAB + class_idx)
+	if (hk_pagemap_kind(block) == hk_kind_of_class(class_idx))
 		superslab = hk_pagemap_superslab(block);
 	if (superslab != NULL)
 		superslab->n_cached++;

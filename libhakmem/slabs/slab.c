@@ -396,7 +396,7 @@ bool hk_slabs_grow(struct hk_slabs *slabs)
 	slab->bin = HK_BIN_NONE;
 	if (HK_HINT(slabs->n_slabs) >= SLAB_POPULATE_FROM && info->n_slices == 1)
 		slab_populate(slab, info);
-	hk_pagemap_set_kind(slab->base, slab->n_slices, HK_KIND_SLAB + slabs->class_idx);
+	hk_pagemap_set_kind(slab->base, slab->n_slices, hk_kind_of_class(slabs->class_idx));
 	atomic_fetch_or_explicit(&slab_classes[slabs->class_idx / 64], (uint64_t)1 << slabs->class_idx % 64,
 				 memory_order_relaxed);
 	hk_lock_take(&slabs->lock);

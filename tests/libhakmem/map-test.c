@@ -99,9 +99,9 @@ static void kinds_end_where_they_should(void **state)
 	assert_int_equal((uintptr_t)base % HK_SUPERSLAB_BYTES, 0);
 	assert_true(hk_pagemap_cover(base, HK_SUPERSLAB_BYTES));
 	hk_pagemap_set_owner(base, 0x1000);
-	hk_pagemap_set_kind(base + 3 * HK_SLICE_BYTES, 2, HK_KIND_SLAB + 7);
+	hk_pagemap_set_kind(base + 3 * HK_SLICE_BYTES, 2, hk_kind_of_class(7));
 	for (unsigned i = 0; i < HK_SLICES; i++) {
-		unsigned wanted = i == 3 || i == 4 ? HK_KIND_SLAB + 7 : HK_KIND_NONE;
+		unsigned wanted = i == 3 || i == 4 ? hk_kind_of_class(7) : HK_KIND_NONE;
 		assert_int_equal(hk_pagemap_kind(base + i * HK_SLICE_BYTES), wanted);
 		assert_int_equal(hk_pagemap_kind(base + (i + 1) * HK_SLICE_BYTES - 1), wanted);
 		assert_int_equal(hk_pagemap_owner(base + (i + 1) * HK_SLICE_BYTES - 1), 0x1000);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/options.h"
+#include "caches/thread_internal.h"
 #include "front/front.h"
 #include "pools/large.h"
 #include "slabs/superslab.h"
@@ -251,7 +252,7 @@ static void a_class_is_flushed_by_number(void **state)
 	(void)state;
 	fill(64, 3000);
 	free_but_every(3000, 3);
-	uint64_t cached = hk_classes[3].n_cold + atomic_load(&hk_self->set)->magazines[3].n;
+	uint64_t cached = hk_classes[3].n_cold + hk_magazine_count(&atomic_load(&hk_self->set)->magazines[3], 3);
 	assert_int_equal(hk_flush_class(3), cached);
 	assert_int_equal(hk_flush_class(3), 0);
 	assert_int_equal(hk_flush_class(HK_CLASSES), 0);

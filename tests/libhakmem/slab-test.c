@@ -34,7 +34,7 @@ static void model_take(struct model *model, unsigned want)
 	assert_true(n <= want);
 	for (unsigned i = 0; i < n; i++) {
 		/* a block is handed out once: the mark of its first owner would be seen by the second */
-		assert_int_equal(hk_pagemap_kind(out[i]), HK_KIND_SLAB + model->slabs.class_idx);
+		assert_int_equal(hk_pagemap_kind(out[i]), hk_kind_of_class(model->slabs.class_idx));
 		assert_int_not_equal(*(uint64_t *)out[i], 0x7461656e);
 		*(uint64_t *)out[i] = 0x7461656e;
 		assert_true(i == 0 || out[i] > out[i - 1] || hk_slab_of(out[i]) != hk_slab_of(out[i - 1]));
