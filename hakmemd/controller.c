@@ -21,6 +21,7 @@
 #define CONTROLLER_LOGGED_DOMAINS 128                /* changes of level beyond these go without a line */
 #define CONTROLLER_LINES       64                    /* about single flushes in ... */
 #define CONTROLLER_LINES_NSEC  (10 * NSEC_PER_SEC)
+#define CONTROLLER_QUIET_SHARE 0.001                 /* of the time: what senpai acts below, too */
 #define CONTROLLER_BOARD_STEPS 4                     /* a level on the board outlives so many missed steps */
 
 /* ---- signals and views ---- */
@@ -45,6 +46,21 @@ static void controller_read_pressure(struct controller *controller, struct domai
 	domain->policy.full_usec = totals.full_usec;
 }
 
+/* May idle processes be bothered for little?  Read only where that was asked for: see psi_read(). */
+static bool controller_quiet(const struct config *config)
+{
+	static const char *const names[] = {"memory", "io"};
+	char path[CONFIG_TEXT_MAX + 32];
+	double share;
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		snprintf(path, sizeof path, "%s/pressure/%s", config->proc_root, names[i]);
+		if (psi_read_share(path, &share) < 0 || share >= CONTROLLER_QUIET_SHARE)
+			return false;
+	}
+	return true;
+}
+
 static void controller_read_domain(struct controller *controller, struct domain *domain, uint64_t now)
 {
 	struct cgroup_memory memory;
@@ -62,6 +78,8 @@ static void controller_read_domain(struct controller *controller, struct domain 
 		domain->policy.limit_bytes = host.total_bytes;
 		domain->policy.n_reclaims = host.n_reclaims;
 		domain->policy.n_stalls = host.n_stalls;
+		domain->policy.quiet =
+			controller->daemon->config.policy.proactive && controller_quiet(&controller->daemon->config);
 		return;
 	}
 	cgroup_read_memory(&controller->daemon->registry.roots, domain->path, &memory);

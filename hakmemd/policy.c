@@ -12,6 +12,7 @@
 #define POLICY_BUDGET_MAX    (UINT64_C(1) << 46)
 #define POLICY_CLIENTS_NSEC     (5 * NSEC_PER_SEC) /* clients are looked at so often, with nothing going on, ... */
 #define POLICY_CLIENTS_PER_IDLE 6                  /* ... and so many times while one becomes idle */
+#define POLICY_PROACTIVE_NSEC   NSEC_PER_SEC       /* between two clients asked proactively, at least */
 #define POLICY_HEADROOM_PACE 10 /* rounds that headroom asks for follow so much faster: it does not lag as PSI does */
 
 /* ---- rounds ---- */
@@ -120,6 +121,20 @@ static enum policy_verdict policy_judge_pressure(const struct policy_config *con
 	return domain->left_bytes ? POLICY_ASKED : POLICY_BUDGET;
 }
 
+/* Less than is worth it for idleness alone. */
+static enum policy_verdict policy_judge_proactive(
+	const struct policy_config *config, uint64_t now, const struct policy_client *client)
+{
+	struct policy_domain *host = policy_host(client);
+
+	if (!config->proactive || !host->quiet || client->releasable_bytes < POLICY_PROACTIVE_BYTES)
+		return POLICY_FLOOR;
+	if (now < host->proactive_nsec || policy_held_off(client, now, 2))
+		return POLICY_HELD_OFF;
+	host->proactive_nsec = now + POLICY_PROACTIVE_NSEC;
+	return POLICY_ASKED;
+}
+
 static enum policy_verdict policy_judge_idle(
 	const struct policy_config *config, uint64_t now, const struct policy_client *client)
 {
@@ -130,7 +145,7 @@ static enum policy_verdict policy_judge_idle(
 	if (client->busy_level >= 0)
 		return POLICY_BUSY;
 	if (client->releasable_bytes <= config->idle_floor_bytes)
-		return POLICY_FLOOR;
+		return policy_judge_proactive(config, now, client);
 	return policy_held_off(client, now, 2) ? POLICY_HELD_OFF : POLICY_ASKED;
 }
 
@@ -299,6 +314,7 @@ void policy_sent(const struct policy_config *config, uint64_t now_nsec, struct p
 	client->flushed_releasable_bytes = client->releasable_bytes;
 	if (reason == HKP_REASON_IDLE)
 		client->idle_flushed = true;
+	client->proactive = reason == HKP_REASON_IDLE && client->releasable_bytes <= config->idle_floor_bytes;
 	for (unsigned i = 0; i <= level && i < POLICY_N_LEVELS; i++)
 		client->next_flush_nsec[i] =
 			util_max(client->next_flush_nsec[i], now_nsec + config->client_interval_nsec);

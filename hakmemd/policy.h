@@ -33,6 +33,8 @@
  *   regret    What a client takes again within regret_nsec was not worth taking: a tenth of it doubles its
  *             back-off, half of it quadruples it and halves the budgets around it.
  *   idle      No slow path and under 1 % of a CPU for idle_nsec: level 2, once per idle episode.
+ *   proactive Unless turned off, as it is at first: while next to nothing stalls for memory or io on the host, idle
+ *             clients are asked for less than the floor, too; one a second, and for a hundredth of a CPU's time.
  *   jitter    Times that many clients share are stretched by up to a quarter, each by its own part.
  *
  * Files: policy.c rounds, budgets, choice; policy_level.c levels of domains; policy_client.c idleness and what is
@@ -76,6 +78,7 @@ struct policy_config {
 	uint64_t regret_nsec;             /* what is taken again within this time was taken in vain */
 	uint64_t idle_nsec;               /* quiet this long is idle; 0 = never */
 	uint64_t idle_floor_bytes;        /* idle: the same floor */
+	uint64_t proactive;               /* ask idle clients for less than that, while nothing stalls */
 };
 
 struct policy_sample {
@@ -97,6 +100,7 @@ struct policy_domain {
 	bool protected_;     /* cgroup: uses no more than its memory.low */
 	uint64_t n_reclaims; /* host: allocstall + pgscan_direct of /proc/vmstat */
 	uint64_t n_stalls;   /* host: allocstall alone, tasks sent into direct reclaim */
+	bool quiet;          /* host: next to nothing stalls for memory or io */
 	uint64_t n_ooms;     /* cgroup: oom + oom_kill of memory.events */
 	uint64_t n_hits;     /* cgroup: high + max of memory.events */
 
@@ -122,6 +126,7 @@ struct policy_domain {
 	bool by_headroom;             /* headroom, which does not lag, holds the level by itself */
 	uint64_t budget_bytes;        /* of the round under way; 0 = there was none yet */
 	uint64_t left_bytes;          /* of it, not yet asked for */
+	uint64_t proactive_nsec;      /* host: no client is asked proactively before */
 	bool regretted;               /* since the round began, somebody took back what it had given */
 };
 
@@ -184,6 +189,7 @@ struct policy_client {
 	bool idle_has_cpu;
 	bool idle;                /* quiet for idle_nsec */
 	bool idle_flushed;        /* in this episode */
+	bool proactive;           /* the latest flush was */
 	uint8_t regret_level;
 	uint8_t verdict;          /* enum policy_verdict of the latest step */
 	uint8_t verdict_level;    /* enum hkp_pressure then, of the domain that asked; calm = none did */

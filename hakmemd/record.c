@@ -72,10 +72,10 @@ static void record_domain(FILE *file, const struct policy_domain *domain)
 	fprintf(file,
 		",\"sampled\":%d,\"triggered\":%d,\"some\":%" PRIu64 ",\"full\":%" PRIu64 ",\"headroom\":%.17g"
 		",\"limit\":%" PRIu64 ",\"protected\":%d,\"reclaims\":%" PRIu64 ",\"stalls\":%" PRIu64 ",\"ooms\":%" PRIu64
-		",\"hits\":%" PRIu64 "}",
+		",\"hits\":%" PRIu64 ",\"quiet\":%d}",
 		domain->sampled, domain->triggered, domain->some_usec, domain->full_usec, domain->headroom,
 		domain->limit_bytes, domain->protected_, domain->n_reclaims, domain->n_stalls, domain->n_ooms,
-		domain->n_hits);
+		domain->n_hits, domain->quiet);
 }
 
 static void record_view(FILE *file, const struct policy_client *client)

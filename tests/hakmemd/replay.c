@@ -141,6 +141,7 @@ static void read_domain(struct replay *replay, const json_t *object)
 	domain->n_stalls = number(object, "stalls");
 	domain->n_ooms = number(object, "ooms");
 	domain->n_hits = number(object, "hits");
+	domain->quiet = number(object, "quiet");
 }
 
 static void read_view(struct replay *replay, const json_t *object)
