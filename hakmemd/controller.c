@@ -179,6 +179,7 @@ static void controller_send(struct controller *controller, struct client *client
 		controller_set_deadline(controller, client->sent.when_nsec);
 }
 
+/* All 0 where it cannot be read. */
 static void controller_read_before(struct client *client)
 {
 	if (proc_memory(client->pid, &client->sent.before) < 0)
@@ -394,8 +395,11 @@ bool controller_result(struct controller *controller, struct client *client, con
 		report.after = report.before;
 	report.status = result->status <= HKP_STATUS_ERROR ? result->status : HKP_STATUS_ERROR;
 	report.level = util_min(result->level, POLICY_N_LEVELS - 1);
-	report.claimed_bytes = util_min(result->released_bytes, report.before.private_bytes);
-	if (report.before.private_bytes > report.after.private_bytes)
+	report.claimed_bytes = report.before.rss_bytes ? util_min(result->released_bytes, report.before.private_bytes)
+						       : result->released_bytes;
+	if (!report.before.rss_bytes) /* out of sight (hidepid=): its word is all there is */
+		report.actual_bytes = report.claimed_bytes;
+	else if (report.before.private_bytes > report.after.private_bytes)
 		report.actual_bytes = report.before.private_bytes - report.after.private_bytes;
 	report.usec = util_min(result->usec, (util_now_nsec() - client->sent.when_nsec) / NSEC_PER_USEC);
 	report.first_usec = util_min(result->first_usec, report.usec);

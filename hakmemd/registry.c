@@ -48,6 +48,18 @@ static void registry_memory_event(void *data)
 	controller_wake(&domain->daemon->controller);
 }
 
+/* Without stall time there is no pressure of the host; that must not look like calm. */
+static void registry_complain_blind(const char *path)
+{
+	struct psi_totals totals;
+	int r = psi_read(path, &totals);
+
+	if (r < 0)
+		log_warning("%s: %s: is pressure stall information off (psi=1 on the kernel's command line turns it on)? "
+			    "Only limits of cgroups and idleness count now",
+			path, strerror(-r));
+}
+
 static void registry_watch(struct registry *registry, struct domain *domain)
 {
 	struct daemon *daemon = domain->daemon;
@@ -57,10 +69,12 @@ static void registry_watch(struct registry *registry, struct domain *domain)
 	registry_pressure_path(registry, domain, path, sizeof path);
 	r = psi_arm(&domain->trigger, daemon->loop, path, &daemon->config.policy.enter[0],
 		registry_pressure_event, domain);
+	if (domain->policy.host) {
+		registry_complain_blind(path);
+		return;
+	}
 	if (r < 0)
 		log_debug("no pressure trigger on %s (%s): polling", path, strerror(-r));
-	if (domain->policy.host)
-		return;
 	snprintf(path, sizeof path, "%s%s/memory.events", registry->roots.unified, domain->path);
 	r = events_arm(&domain->events, daemon->loop, path, registry_memory_event, domain);
 	if (r < 0)

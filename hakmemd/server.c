@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -20,6 +21,7 @@
 #define SERVER_FRAMES          16   /* per client and wake-up */
 #define SERVER_UNSOLICITED_MAX 64   /* frames that answer nothing, in a row */
 #define SERVER_QUOTA_AWAY_SEC  60
+#define SERVER_RESERVED_FDS    32   /* descriptors that clients do not get */
 
 /* ---- sockets ---- */
 
@@ -78,6 +80,13 @@ static void server_close(struct server_socket *socket_)
 	*socket_->path = '\0';
 }
 
+static void server_complain_fds(struct server *server)
+{
+	server->n_refused++;
+	if (log_allowed(&server->limit))
+		log_warning("out of file descriptors: a connection was turned away (raise LimitNOFILE=)");
+}
+
 int server_accept(struct server *server, int listen_fd)
 {
 	int fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -92,9 +101,7 @@ int server_accept(struct server *server, int listen_fd)
 	fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
 	util_close(&fd);
 	server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	server->n_refused++;
-	if (log_allowed(&server->limit))
-		log_warning("out of file descriptors: a connection was turned away (raise LimitNOFILE=)");
+	server_complain_fds(server);
 	return -EAGAIN;
 }
 
@@ -182,6 +189,10 @@ static const char *server_hello(struct server *server, struct client *client, st
 	daemon->registry.n_ready++;
 	if (server_welcome(server, client, true) < 0)
 		return "does not read";
+	if (proc_memory(client->pid, &client->viewed) == -ESRCH && client_alive(client) && log_allowed(&server->limit))
+		log_warning("what pid %d (%s) of uid %u holds cannot be read: is /proc mounted with hidepid=, or the process in "
+			    "another pid namespace? Its word is all there is",
+			client->pid, client->comm, client->uid);
 	log_debug("registered pid %d (%s) of uid %u in %s", client->pid, client->comm, client->uid,
 		client->domain->path);
 	if (daemon->ctl.n_watching)
@@ -324,7 +335,12 @@ static void server_client_calls(int listen_fd, unsigned what, void *data)
 
 		if (fd < 0)
 			return;
-		server_take_client(server, fd);
+		if (fd <= server->client_fd_max)
+			server_take_client(server, fd);
+		else {
+			close(fd);
+			server_complain_fds(server);
+		}
 	}
 }
 
@@ -350,12 +366,22 @@ void server_say_bye(struct server *server, uint32_t reason, uint32_t stay_away_s
 		server_send_bye(registry->clients[i], reason, stay_away_sec);
 }
 
+static int server_client_fd_max(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur > INT_MAX)
+		return INT_MAX;
+	return (int)(limit.rlim_cur - util_min(SERVER_RESERVED_FDS, limit.rlim_cur / 2));
+}
+
 int server_init(struct server *server, struct daemon *daemon, const struct notify_sockets *given)
 {
 	int r;
 
 	*server = (struct server){.daemon = daemon, .client = {.fd = -1}, .control = {.fd = -1}, .spare_fd = -1};
 	server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	server->client_fd_max = server_client_fd_max();
 	r = loop_set_new(daemon->loop, server_client_ready, &server->clients);
 	if (r >= 0)
 		r = server_open(server, &server->client, given->client, HKP_CLIENT_SOCKET, SOCK_SEQPACKET,

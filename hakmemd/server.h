@@ -32,6 +32,7 @@ struct server {
 	struct server_socket control;
 	struct loop_set *clients; /* their sockets */
 	int spare_fd;           /* the emergency descriptor */
+	int client_fd_max;      /* no client gets a higher one: the rest is for /proc and whoever controls */
 	struct log_limit limit; /* of lines about peers */
 	uint64_t n_refused;     /* connections over a limit */
 	uint64_t n_dropped;     /* clients that broke the protocol */
