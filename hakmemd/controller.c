@@ -119,11 +119,11 @@ static void controller_view(struct controller *controller, struct client *client
 	wants_cpu = policy_wants_cpu(config, view, now);
 	if (!wants_cpu && !policy_wants_held(config, view, now))
 		return;
-	if (proc_memory(client->pid, &client->viewed) >= 0) {
+	if (client_memory(client, &client->viewed) >= 0) {
 		view->held_bytes = client->viewed.private_bytes;
 		view->releasable_bytes = util_min(view->releasable_bytes, view->held_bytes);
 	}
-	view->has_cpu = wants_cpu && proc_cpu_nsec(client->pid, &view->cpu_nsec) >= 0;
+	view->has_cpu = wants_cpu && client_cpu_nsec(client, &view->cpu_nsec) >= 0;
 }
 
 static bool controller_read_domains(struct controller *controller, uint64_t now)
@@ -182,7 +182,7 @@ static void controller_send(struct controller *controller, struct client *client
 /* All 0 where it cannot be read. */
 static void controller_read_before(struct client *client)
 {
-	if (proc_memory(client->pid, &client->sent.before) < 0)
+	if (client_memory(client, &client->sent.before) < 0)
 		client->sent.before = (struct proc_memory){0};
 }
 
@@ -391,7 +391,7 @@ bool controller_result(struct controller *controller, struct client *client, con
 	if (!flush->ticket || frame->header.seq != client->sent.seq)
 		return false;
 	report.before = client->sent.before;
-	if (proc_memory(client->pid, &report.after) < 0)
+	if (client_memory(client, &report.after) < 0)
 		report.after = report.before;
 	report.status = result->status <= HKP_STATUS_ERROR ? result->status : HKP_STATUS_ERROR;
 	report.level = util_min(result->level, POLICY_N_LEVELS - 1);

@@ -21,7 +21,8 @@
 #define SERVER_FRAMES          16   /* per client and wake-up */
 #define SERVER_UNSOLICITED_MAX 64   /* frames that answer nothing, in a row */
 #define SERVER_QUOTA_AWAY_SEC  60
-#define SERVER_RESERVED_FDS    32   /* descriptors that clients do not get */
+#define SERVER_FDS_ROOT        32   /* the last descriptors: root's clients and our own passing needs ... */
+#define SERVER_FDS_OWN         16   /* ... which alone have these: /proc, and whoever controls */
 
 /* ---- sockets ---- */
 
@@ -80,13 +81,6 @@ static void server_close(struct server_socket *socket_)
 	*socket_->path = '\0';
 }
 
-static void server_complain_fds(struct server *server)
-{
-	server->n_refused++;
-	if (log_allowed(&server->limit))
-		log_warning("out of file descriptors: a connection was turned away (raise LimitNOFILE=)");
-}
-
 int server_accept(struct server *server, int listen_fd)
 {
 	int fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -101,7 +95,9 @@ int server_accept(struct server *server, int listen_fd)
 	fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
 	util_close(&fd);
 	server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	server_complain_fds(server);
+	server->n_refused++;
+	if (log_allowed(&server->limit))
+		log_warning("out of file descriptors: a connection was turned away (raise LimitNOFILE=)");
 	return -EAGAIN;
 }
 
@@ -189,7 +185,7 @@ static const char *server_hello(struct server *server, struct client *client, st
 	daemon->registry.n_ready++;
 	if (server_welcome(server, client, true) < 0)
 		return "does not read";
-	if (proc_memory(client->pid, &client->viewed) == -ESRCH && client_alive(client) && log_allowed(&server->limit))
+	if (client_memory(client, &client->viewed) == -ESRCH && client_alive(client) && log_allowed(&server->limit))
 		log_warning("what pid %d (%s) of uid %u holds cannot be read: is /proc mounted with hidepid=, or the process in "
 			    "another pid namespace? Its word is all there is",
 			client->pid, client->comm, client->uid);
@@ -299,9 +295,23 @@ static void server_refuse(struct server *server, struct client *client, int erro
 		log_warning("refused pid %d (%s) of uid %u: %s", client->pid, client->comm, client->uid,
 			error == -EDQUOT         ? "its user has too many clients (ClientsPerUid=)"
 				: error == -EUSERS ? "too many clients (ClientsMax=)"
+				: error == -EMFILE ? "descriptors are short, and its user has clients (raise LimitNOFILE=)"
 						   : strerror(-error));
 	server_send_bye(client, HKP_BYE_QUOTA, SERVER_QUOTA_AWAY_SEC);
 	client_free(client);
+}
+
+/* Descriptors are given out lowest first, so a number says how many are taken.  The last quarter is for users that have
+ * no client yet, whatever one user opens. */
+static bool server_has_room(const struct server *server, const struct client *client)
+{
+	int fd = client->fd > client->pidfd ? client->fd : client->pidfd;
+
+	if (client->uid == 0)
+		return fd < server->n_fds_max - SERVER_FDS_OWN;
+	if (fd < server->n_fds_max / 4 * 3)
+		return true;
+	return fd < server->n_fds_max - SERVER_FDS_ROOT && !registry_count_uid(&server->daemon->registry, client->uid);
 }
 
 static void server_take_client(struct server *server, int fd)
@@ -312,7 +322,9 @@ static void server_take_client(struct server *server, int fd)
 
 	if (r < 0)
 		return; /* it has gone already, or memory is out: it will come again */
-	r = registry_add(&daemon->registry, client, daemon->config.clients_max, daemon->config.clients_per_uid);
+	r = -EMFILE;
+	if (server_has_room(server, client))
+		r = registry_add(&daemon->registry, client, daemon->config.clients_max, daemon->config.clients_per_uid);
 	if (r < 0) {
 		server_refuse(server, client, r);
 		return;
@@ -335,12 +347,7 @@ static void server_client_calls(int listen_fd, unsigned what, void *data)
 
 		if (fd < 0)
 			return;
-		if (fd <= server->client_fd_max)
-			server_take_client(server, fd);
-		else {
-			close(fd);
-			server_complain_fds(server);
-		}
+		server_take_client(server, fd);
 	}
 }
 
@@ -366,22 +373,15 @@ void server_say_bye(struct server *server, uint32_t reason, uint32_t stay_away_s
 		server_send_bye(registry->clients[i], reason, stay_away_sec);
 }
 
-static int server_client_fd_max(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur > INT_MAX)
-		return INT_MAX;
-	return (int)(limit.rlim_cur - util_min(SERVER_RESERVED_FDS, limit.rlim_cur / 2));
-}
-
 int server_init(struct server *server, struct daemon *daemon, const struct notify_sockets *given)
 {
+	struct rlimit limit = {.rlim_cur = INT_MAX};
 	int r;
 
 	*server = (struct server){.daemon = daemon, .client = {.fd = -1}, .control = {.fd = -1}, .spare_fd = -1};
+	(void)getrlimit(RLIMIT_NOFILE, &limit);
+	server->n_fds_max = (int)util_min(limit.rlim_cur, INT_MAX);
 	server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	server->client_fd_max = server_client_fd_max();
 	r = loop_set_new(daemon->loop, server_client_ready, &server->clients);
 	if (r >= 0)
 		r = server_open(server, &server->client, given->client, HKP_CLIENT_SOCKET, SOCK_SEQPACKET,
