@@ -5,7 +5,6 @@
  * Each call of malloc and free is timed by itself, and so is nothing at all, every time: what the control shows is the
  * timer and the machine (interrupts, other processes), and only what goes beyond it is the allocator's.
  * Blocks: 80 % of 16 to 128 bytes, 15 % to 1 KiB, 5 % to 32 KiB, in 20,000 slots replaced at random.
- * Histograms have 32 steps to each doubling: 3 % of error at most.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -14,21 +13,13 @@
 #include <x86intrin.h>
 #endif
 
+#include "bench/histogram.h"
 #include "bench/worker.h"
 
 #define N_SLOTS 20000
 #define N_CALLS 3000000
 #define N_WARM_UP 300000
 #define MAX_THREADS 8
-#define STEP_BITS 5
-#define N_BUCKETS (64 << STEP_BITS)
-
-/* One thread's; merged after it has ended. */
-struct histogram {
-	uint64_t counts[N_BUCKETS];
-	uint64_t total;
-	uint64_t max;
-};
 
 enum what { NOTHING, MALLOC, FREE, N_WHATS };
 
@@ -62,35 +53,6 @@ static double ticks_per_nsec(void)
 	while ((passed = worker_nsec() - nsec) < 50000000)
 		;
 	return (double)(ticks() - begin) / (double)passed;
-}
-
-static unsigned int bucket(uint64_t value)
-{
-	unsigned int shift;
-
-	if (value < 2u << STEP_BITS)
-		return (unsigned int)value;
-	shift = 63 - (unsigned int)__builtin_clzll(value) - STEP_BITS;
-	return (shift << STEP_BITS) + (unsigned int)(value >> shift);
-}
-
-/* The largest value that falls into a bucket. */
-static uint64_t bucket_top(unsigned int index)
-{
-	unsigned int shift = index >> STEP_BITS;
-
-	if (shift < 2)
-		return index;
-	shift--;
-	return ((uint64_t)(index - (shift << STEP_BITS)) + 1) * ((uint64_t)1 << shift) - 1;
-}
-
-static inline void record(struct histogram *histogram, uint64_t value)
-{
-	histogram->counts[bucket(value)]++;
-	histogram->total++;
-	if (value > histogram->max)
-		histogram->max = value;
 }
 
 static void replace(struct load *load, uint64_t ret_ticks[N_WHATS])
@@ -127,39 +89,16 @@ static void *thread(void *arg)
 	for (i = 0; i < N_CALLS; i++) {
 		replace(load, taken);
 		for (what = 0; what < N_WHATS; what++)
-			record(&load->histograms[what], taken[what]);
+			histogram_record(&load->histograms[what], taken[what]);
 	}
 	return NULL;
 }
 
-static void merge(struct histogram *into, const struct histogram *from)
-{
-	unsigned int i;
-
-	for (i = 0; i < N_BUCKETS; i++)
-		into->counts[i] += from->counts[i];
-	into->total += from->total;
-	into->max = from->max > into->max ? from->max : into->max;
-}
-
-static double percentile(const struct histogram *histogram, double part)
-{
-	uint64_t wanted = (uint64_t)((double)histogram->total * part), seen = 0;
-	unsigned int i;
-
-	for (i = 0; i < N_BUCKETS; i++) {
-		seen += histogram->counts[i];
-		if (seen > wanted)
-			break;
-	}
-	return (double)bucket_top(i);
-}
-
 static void report(const char *name, const struct histogram *histogram, double per_nsec)
 {
-	worker_report(percentile(histogram, 0.5) / per_nsec, "%s_p50", name);
-	worker_report(percentile(histogram, 0.99) / per_nsec, "%s_p99", name);
-	worker_report(percentile(histogram, 0.9999) / per_nsec, "%s_p9999", name);
+	worker_report(histogram_percentile(histogram, 0.5) / per_nsec, "%s_p50", name);
+	worker_report(histogram_percentile(histogram, 0.99) / per_nsec, "%s_p99", name);
+	worker_report(histogram_percentile(histogram, 0.9999) / per_nsec, "%s_p9999", name);
 	worker_report((double)histogram->max / per_nsec, "%s_max", name);
 }
 
@@ -182,7 +121,7 @@ static void run_latency(int argc, char **argv)
 		pthread_join(threads[i], NULL);
 	for (i = 1; i < n; i++)
 		for (what = 0; what < N_WHATS; what++)
-			merge(&loads[0].histograms[what], &loads[i].histograms[what]);
+			histogram_merge(&loads[0].histograms[what], &loads[i].histograms[what]);
 	for (what = 0; what < N_WHATS; what++)
 		report(names[what], &loads[0].histograms[what], per_nsec);
 }

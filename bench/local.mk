@@ -15,7 +15,9 @@ bench_hakmem_bench_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
 # No hardening and nothing built in: what is measured is the allocator, as the compiler calls it.
 bench_worker_SOURCES = \
 	bench/battle.c \
+	bench/busy.c \
 	bench/fixed.c \
+	bench/histogram.h \
 	bench/latency.c \
 	bench/loads.c \
 	bench/micro.c \

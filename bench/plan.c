@@ -64,6 +64,19 @@
 		},                                                                                           \
 	}
 
+#define HELD(window, title_)                                                                                 \
+	{                                                                                                    \
+		"busy", title_, 2,                                                                           \
+		{                                                                                            \
+			COLUMN("busy", window "_over_1us", "> 1 us"),                                        \
+			COLUMN("busy", window "_over_10us", "> 10 us"),                                      \
+			COLUMN("busy", window "_over_100us", "> 100 us"),                                    \
+			COLUMN("busy", window "_over_1ms", "> 1 ms"),                                        \
+			COLUMN("busy", window "_max", "max, ms"),                                            \
+			COLUMN("busy", window "_cpu_max", "CPU max, ms"),                                    \
+		},                                                                                           \
+	}
+
 const struct bench_table bench_tables[] = {
 	{ "battle", "battle: N x 16 B, RSS at the peak, MiB in all", 1, { BATTLE("peak", 24) } },
 	{ "battle", "battle: RSS at the peak, MiB above the start of main", 2, { BATTLE("peak_above", 24) } },
@@ -104,6 +117,12 @@ const struct bench_table bench_tables[] = {
 	LATENCY("latency 2", "noop", "latency: nothing at all, two threads, ns"),
 	LATENCY("latency 2", "malloc", "latency: malloc, two threads, ns"),
 	LATENCY("latency 2", "free", "latency: free, two threads, ns"),
+	{ "busy", "busy: a flush while 4 threads never stop; MiB above the start; kept = (after-live)/(before-live)", 1,
+	  { COLUMN("busy", "before", "before"), COLUMN("busy", "after", "after"), COLUMN("busy", "live", "live"),
+	    COLUMN("busy", "kept", "kept, %"), COLUMN("busy", "kept_stopped", "stopped, %"),
+	    COLUMN("busy", "flush_ms", "flush ms") } },
+	HELD("control", "busy: malloc and free held up (lock wait, work, faults), without a flush; calls in a million"),
+	HELD("flush", "busy: the same in the 100 ms from the beginning of a flush"),
 };
 const size_t bench_n_tables = sizeof(bench_tables) / sizeof(bench_tables[0]);
 

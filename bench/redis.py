@@ -96,20 +96,17 @@ class Redis:
                 raise OSError("killed")
             answer += part.count(b"\n")
 
-    def load(self, n, value=VALUE):
-        for at in range(0, n, CHUNK):
+    def load(self, n, value=VALUE, first=0):
+        """Keys first to first + n - 1."""
+        for at in range(first, first + n, CHUNK):
+            end = min(first + n, at + CHUNK)
             self._pipe(b"".join(b"*3\r\n$3\r\nSET\r\n$11\r\nkey:%07d\r\n$%d\r\n%s\r\n" % (i, value, b"v" * value)
-                                for i in range(at, min(n, at + CHUNK))), min(CHUNK, n - at))
+                                for i in range(at, end)), end - at)
 
     def delete(self, n, keep=100):
         for at in range(0, n, CHUNK):
             gone = [i for i in range(at, min(n, at + CHUNK)) if i % keep]
             self._pipe(b"".join(b"*2\r\n$3\r\nDEL\r\n$11\r\nkey:%07d\r\n" % i for i in gone), len(gone))
-
-    def get_usec(self):
-        begin = time.perf_counter()
-        self._pipe(b"*1\r\n$4\r\nPING\r\n", 1)
-        return (time.perf_counter() - begin) * 1e6
 
     def rss_mib(self):
         return int(open(f"/proc/{self.pid}/statm").read().split()[1]) * os.sysconf("SC_PAGESIZE") / 2**20 if self.alive() else 0
@@ -121,14 +118,25 @@ class Redis:
         self.process.wait()
 
 
-# column: library, daemon's configuration (None = no daemon)
+HAKMEM = "/libhakmem/.libs/libhakmem.so.0"  # below the build tree
+DEBIAN = f"/usr/lib/{os.uname().machine}-linux-gnu/"
+
+# Column: library, its settings, the daemon's configuration (None = no daemon).  A peer has the settings under which it
+# held least after the deletions; Debian's redis is linked with jemalloc.
 COLUMNS = {
-    "untouched": (None, None),
-    "alone": ("hakmem", None),
-    "idle": ("hakmem", "[Idle]\nProcessIdleSec={idle}\n[Pressure]\nLowThreshold=1s/1s\nMediumThreshold=1s/1s\n"
-                       "CriticalThreshold=1s/1s\nHeadroomMedium=0%\nHeadroomCritical=0%\n"),
-    "pressure": ("hakmem", "[Idle]\nProcessIdleSec=0\n"),
-    "both": ("hakmem", "[Idle]\nProcessIdleSec={idle}\n"),
+    "untouched": (None, {}, None),
+    "jemalloc": (None, {"MALLOC_CONF": "background_thread:true,dirty_decay_ms:0,muzzy_decay_ms:0"}, None),
+    # PURGE_DELAY is what 2.1 and later call both others.
+    "mimalloc": (DEBIAN + "libmimalloc.so.2.0", {"MIMALLOC_DECOMMIT_DELAY": "0", "MIMALLOC_SEGMENT_DECOMMIT_DELAY": "0",
+                                                 "MIMALLOC_PURGE_DELAY": "0"}, None),
+    "tcmalloc": (DEBIAN + "libtcmalloc_minimal.so.4", {"TCMALLOC_RELEASE_RATE": "1000",
+                                                       "TCMALLOC_AGGRESSIVE_DECOMMIT": "1"}, None),
+    "glibc": (DEBIAN + "libc.so.6", {"MALLOC_TRIM_THRESHOLD_": "4096", "MALLOC_TOP_PAD_": "0"}, None),
+    "alone": (HAKMEM, {}, None),
+    "idle": (HAKMEM, {}, "[Idle]\nProcessIdleSec={idle}\n[Pressure]\nLowThreshold=1s/1s\nMediumThreshold=1s/1s\n"
+                         "CriticalThreshold=1s/1s\nHeadroomMedium=0%\nHeadroomCritical=0%\n"),
+    "pressure": (HAKMEM, {}, "[Idle]\nProcessIdleSec=0\n"),
+    "both": (HAKMEM, {}, "[Idle]\nProcessIdleSec={idle}\n"),
 }
 
 
@@ -136,17 +144,19 @@ class Bench:
     def __init__(self, build):
         self.build = os.path.realpath(build)
         self.base = tempfile.mkdtemp(prefix="hakmem-bench.")
-        self.library = self.build + "/libhakmem/.libs/libhakmem.so.0"
         self.daemon = None
 
-    def preload(self, column):
-        return self.library if COLUMNS[column][0] else None
-
-    def env(self):
-        return {"HAKMEM_RUNTIME_DIR": self.base + "/run"}
+    def serve(self, name, column, group=None):
+        """A redis server under a column's allocator; refuses one that the library does not reach."""
+        library, settings, _ = COLUMNS[column]
+        library = library and (self.build + library if library == HAKMEM else library)
+        server = Redis(self.base, name, group, library, {**settings, "HAKMEM_RUNTIME_DIR": self.base + "/run"})
+        if library and os.path.realpath(library) not in open(f"/proc/{server.pid}/maps").read():
+            raise SystemExit(f"{library} is not there, or not preloaded")
+        return server
 
     def start_daemon(self, column, idle=2):
-        config = COLUMNS[column][1]
+        config = COLUMNS[column][2]
         shutil.rmtree(self.base + "/run", ignore_errors=True)
         if config is None:
             return

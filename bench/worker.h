@@ -26,7 +26,7 @@ struct worker_bench {
 };
 
 extern const struct worker_bench worker_battle[], worker_micro[], worker_loads[], worker_threads[],
-	worker_fixed[], worker_latency[];
+	worker_fixed[], worker_latency[], worker_busy[];
 
 /* Remembers a result; `format` makes the key. */
 void worker_report(double value, const char *format, ...) __attribute__((format(printf, 2, 3)));
