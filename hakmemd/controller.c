@@ -261,8 +261,10 @@ static void controller_log_unsaid(struct controller *controller, uint64_t now)
 {
 	struct controller_unsaid *unsaid = &controller->unsaid;
 	bool over = now - unsaid->since_nsec >= CONTROLLER_LINES_NSEC;
+	bool done = TAILQ_EMPTY(&controller->waiting) && unsaid->n_lines < 2 * CONTROLLER_LINES;
 
-	if (unsaid->n_flushes && (over || TAILQ_EMPTY(&controller->waiting))) {
+	if (unsaid->n_flushes && (over || done)) { /* where one after another is asked for, this line has its limit as well */
+		unsaid->n_lines++;
 		log_info("flushed %u more: claimed_bytes=%" PRIu64 " returned_bytes=%" PRIu64 " longest_usec=%" PRIu64
 			 " unanswered=%u (hakmemctl explain PID tells of each)",
 			unsaid->n_flushes, unsaid->claimed_bytes, unsaid->actual_bytes, unsaid->longest_usec,

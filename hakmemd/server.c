@@ -383,9 +383,11 @@ int server_init(struct server *server, struct daemon *daemon, const struct notif
 	server->n_fds_max = (int)util_min(limit.rlim_cur, INT_MAX);
 	server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	r = loop_set_new(daemon->loop, server_client_ready, &server->clients);
-	if (r >= 0)
+	if (r < 0)
+		log_error("the clients' event set: %s", strerror(-r));
+	else
 		r = server_open(server, &server->client, given->client, HKP_CLIENT_SOCKET, SOCK_SEQPACKET,
-		server_client_calls);
+			server_client_calls);
 	if (r >= 0)
 		r = server_open(server, &server->control, given->control, HKP_CONTROL_SOCKET, SOCK_STREAM,
 			server_control_calls);
