@@ -6,7 +6,7 @@
 #include "base/options.h"
 #include "caches/thread.h"
 #include "policy/control.h"
-#include "pools/large.h"
+#include "pools/span.h"
 #include "slabs/superslab.h"
 
 /* After a flush of everything, how long new magazines stay small. */
@@ -128,7 +128,7 @@ static void flush_levels(struct flush *flush, unsigned level, struct hk_sweep *s
 	hk_threads_sweep(flush->deadline_nsec, sweep);
 	if (!flush_slices(flush) || level <= HAK_LEVEL_CACHES)
 		return;
-	if (!flush_step(flush, hk_large_trim(UINT64_MAX)) || !flush_holes(flush) || level == HAK_LEVEL_PAGES)
+	if (!flush_step(flush, hk_span_trim(UINT64_MAX)) || !flush_holes(flush) || level == HAK_LEVEL_PAGES)
 		return;
 	hk_threads_set_frugal(hk_clock_nsec() + FLUSH_FRUGAL_NSEC);
 }
@@ -204,8 +204,8 @@ void hk_decay_run(uint64_t now_nsec, uint64_t *ret_next_nsec)
 		return;
 	unsigned reserve;
 	hk_heap_decay(&reserve);
-	hk_large_trim(now_nsec > decay ? now_nsec - decay : 0);
-	bool more = reserve != 0 || hk_large_oldest() != UINT64_MAX;
+	hk_span_trim(now_nsec > decay ? now_nsec - decay : 0);
+	bool more = reserve != 0 || hk_span_oldest() != UINT64_MAX;
 	*ret_next_nsec = more ? now_nsec + step : UINT64_MAX;
 	if (!more)
 		atomic_store_explicit(&decay_next_nsec, 0, memory_order_relaxed);

@@ -563,7 +563,7 @@ static void test_filter_that_kills(void)
 	hk_options.control = HK_CONTROL_AUTO;
 	if (prctl(PR_GET_SECCOMP) != 0)
 		_exit(CASE_SKIP);
-	hk_control_init();
+	hk_control_init(environ);
 	filter_with(SYS_prctl, SECCOMP_RET_KILL_PROCESS);
 	hk_control_poke();
 	CHECK(hk_control_phase == HK_CONTROL_PHASE_IDLE);
