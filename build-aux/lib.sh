@@ -15,22 +15,22 @@ export lib hakmemd hakmemctl
 say() { printf '%s\n' "$*" >&2; }
 die() { say "${0##*/}: $*"; exit 1; }
 
-# The lines of the package list whose package is not installed.
+# packages_missing LIST: the lines of it whose package is not installed.
 packages_missing() {
 	local name what
 	while read -r name what; do
 		case $name in '' | '#'*) continue ;; esac
 		[ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null)" = installed ] ||
 			printf '%-16s %s\n' "$name" "$what"
-	done <build-aux/packages
+	done <"$1"
 }
 
-# packages_install yes|no: shows what is missing, then installs it, or dies where that is not wanted.
+# packages_install yes|no [LIST]: shows what is missing, then installs it, or dies where that is not wanted.
 packages_install() {
-	local missing names root=()
+	local list=${2:-build-aux/packages} missing names root=()
 	command -v apt-get >/dev/null ||
-		{ say "no apt-get here: the packages in build-aux/packages have to be there already"; return; }
-	missing=$(packages_missing)
+		{ say "no apt-get here: the packages in $list have to be there already"; return; }
+	missing=$(packages_missing "$list")
 	[ -n "$missing" ] || { say "Debian packages: all there"; return; }
 	say "Debian packages to install (no service is started, enabled or left behind):"
 	say "$missing"

@@ -9,7 +9,6 @@
 #include "hakmemctl/unit.h"
 
 #include <dirent.h>
-#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -105,23 +104,6 @@ static void check_read_threads(struct check_process *process)
 		closedir(tasks);
 }
 
-/* A program without an interpreter loads no libraries at all. */
-static bool check_static(int pid)
-{
-	CLEANUP_FILE FILE *file = check_open(pid, "exe");
-	Elf64_Ehdr head;
-	Elf64_Phdr part;
-
-	if (!file || fread(&head, sizeof head, 1, file) != 1 || memcmp(head.e_ident, ELFMAG, SELFMAG) != 0)
-		return false;
-	for (unsigned i = 0; i < head.e_phnum; i++) {
-		if (fseek(file, (long)(head.e_phoff + (uint64_t)i * head.e_phentsize), SEEK_SET) < 0 ||
-			fread(&part, sizeof part, 1, file) != 1 || part.p_type == PT_INTERP)
-			return false;
-	}
-	return true;
-}
-
 /* Look for the process among those that have registered; an exit code of the call. */
 static int check_registered(const struct ctl_options *options, int pid, json_t **ret_process)
 {
@@ -141,7 +123,10 @@ static int check_registered(const struct ctl_options *options, int pid, json_t *
 
 static void check_why_unmapped(const struct check_process *process, struct findings *findings)
 {
-	if (check_static(process->pid))
+	char program[64];
+
+	snprintf(program, sizeof program, "/proc/%d/exe", process->pid);
+	if (unit_program_static(program))
 		findings_add(findings, FINDING_PROBLEM, "the program is linked statically: nothing can be preloaded");
 	else if (process->preload)
 		findings_add(findings, FINDING_PROBLEM,

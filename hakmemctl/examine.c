@@ -10,10 +10,14 @@
 
 #include "hakmemctl/unit.h"
 
+#include <elf.h>
+#include <glob.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
 
 #include "hakmemd/util.h"
 #include "protocol/syscalls.h"
@@ -112,17 +116,29 @@ static bool unit_permits(const char *list, const char *name)
 	return *list == '~' ? !unit_has_word(list + 1, name, ':') : unit_has_word(list, name, '\0');
 }
 
-/* Length of the longest path of the list that is `path` or a folder above it; 0 = none. */
-static size_t unit_covers(const char *list, const char *path)
+/* What a word of a list of paths speaks of: PATH, PATH:OPTIONS, or, of a bind, SOURCE:PATH:OPTIONS. */
+static const char *unit_path_of(char *word, bool bind)
 {
-	char word[PATH_MAX], real[PATH_MAX];
+	char *path = word + strspn(word, "-+"), *colon = strchr(path, ':');
+
+	if (bind && colon) {
+		path = colon + 1;
+		colon = strchr(path, ':');
+	}
+	if (colon)
+		*colon = '\0';
+	return path;
+}
+
+/* Length of the longest path of the list that is `path` or a folder above it; 0 = none. */
+static size_t unit_covers(const char *list, const char *path, bool bind)
+{
+	char word[2 * PATH_MAX], real[PATH_MAX];
 	size_t best = 0, length;
 	const char *covering;
 
 	while (list && unit_next_word(&list, word, sizeof word)) {
-		covering = word + strspn(word, "-+");
-		if (strchr(covering, ':'))
-			*strchr(covering, ':') = '\0'; /* options of TemporaryFileSystem= */
+		covering = unit_path_of(word, bind);
 		if (realpath(covering, real))
 			covering = real;
 		length = strlen(covering);
@@ -132,6 +148,24 @@ static size_t unit_covers(const char *list, const char *path)
 			best = util_max(best, length);
 	}
 	return best;
+}
+
+/* Whether the unit binds the path into what it sees. */
+static bool unit_binds(const struct unit *unit, const char *path)
+{
+	return unit_covers(unit_get(unit, "BindReadOnlyPaths"), path, true) ||
+		unit_covers(unit_get(unit, "BindPaths"), path, true);
+}
+
+/* The value of a variable in a list of assignments, each in quotes or not; NULL = not there. */
+static const char *unit_variable(const char *list, const char *name)
+{
+	size_t length = strlen(name);
+
+	for (const char *at = list; at && (at = strstr(at, name)); at += length)
+		if ((at == list || strchr(" \"", at[-1])) && at[length] == '=')
+			return at + length + 1;
+	return NULL;
 }
 
 /* ---- looks ---- */
@@ -151,39 +185,42 @@ static void look_exec_paths(const struct ctl_options *options, const struct unit
 	(void)options;
 	if (!realpath(CTL_LIBRARY, library))
 		return;
-	if (unit_covers(unit_get(unit, "NoExecPaths"), library) > unit_covers(unit_get(unit, "ExecPaths"), library))
+	if (unit_covers(unit_get(unit, "NoExecPaths"), library, false) >
+		unit_covers(unit_get(unit, "ExecPaths"), library, false))
 		findings_add(findings, FINDING_PROBLEM,
 			"NoExecPaths= keeps the library from being loaded, without a word; add: ExecPaths=%s", CTL_LIBRARY);
 }
 
-static void look_root(const struct ctl_options *options, const struct unit *unit, struct findings *findings)
+/* Whether the service sees one path; `real` is where that leads. */
+static void look_path(const struct unit *unit, const char *path, const char *real, struct findings *findings)
 {
 	const char *root = unit_get(unit, "RootDirectory");
 
+	/* Nothing can be bound below what is inaccessible: systemd leaves such binds out without a word. */
+	if (unit_covers(unit_get(unit, "InaccessiblePaths"), real, false)) {
+		findings_add(findings, FINDING_PROBLEM, "InaccessiblePaths= hides %s, and nothing opens it again: "
+			"name what is to be hidden more narrowly, or hide it with TemporaryFileSystem=", path);
+		return;
+	}
+	if (unit_binds(unit, real))
+		return;
 	if (!root || !*root)
 		root = unit_get(unit, "RootImage");
 	if (root && *root)
-		findings_add(findings, FINDING_PROBLEM,
-			"it has a root of its own, %s, without library and socket; add: BindReadOnlyPaths=%s %s/" HKP_CLIENT_SOCKET,
-			root, CTL_LIBRARY, options->runtime_dir);
+		findings_add(findings, FINDING_PROBLEM, "it has a root of its own, %s, without %s; add: BindReadOnlyPaths=%s",
+			root, path, path);
+	else if (unit_covers(unit_get(unit, "TemporaryFileSystem"), real, false))
+		findings_add(findings, FINDING_PROBLEM, "TemporaryFileSystem= hides %s; add: BindReadOnlyPaths=%s", path, path);
 }
 
-static void look_hidden(const struct ctl_options *options, const struct unit *unit, struct findings *findings)
+static void look_paths(const struct ctl_options *options, const struct unit *unit, struct findings *findings)
 {
-	static const char *const properties[] = {"InaccessiblePaths", "TemporaryFileSystem"};
 	char library[PATH_MAX], socket_path[PATH_MAX];
 
-	if (!realpath(CTL_LIBRARY, library))
-		return;
+	if (realpath(CTL_LIBRARY, library))
+		look_path(unit, CTL_LIBRARY, library, findings);
 	snprintf(socket_path, sizeof socket_path, "%s/" HKP_CLIENT_SOCKET, options->runtime_dir);
-	for (size_t i = 0; i < ARRAY_SIZE(properties); i++) {
-		if (unit_covers(unit_get(unit, properties[i]), library))
-			findings_add(findings, FINDING_PROBLEM, "%s= hides the library; add: BindReadOnlyPaths=%s",
-				properties[i], CTL_LIBRARY);
-		if (unit_covers(unit_get(unit, properties[i]), socket_path))
-			findings_add(findings, FINDING_PROBLEM, "%s= hides the daemon's socket; add: BindReadOnlyPaths=%s",
-				properties[i], socket_path);
-	}
+	look_path(unit, socket_path, socket_path, findings);
 }
 
 static void look_families(const struct ctl_options *options, const struct unit *unit, struct findings *findings)
@@ -231,23 +268,110 @@ static void look_syscalls(const struct ctl_options *options, const struct unit *
 
 static void look_preload(const struct ctl_options *options, const struct unit *unit, struct findings *findings)
 {
-	const char *environment = unit_get(unit, "Environment"), *value;
+	const char *value = unit_variable(unit_get(unit, "Environment"), "LD_PRELOAD");
 	size_t length;
 
 	(void)options;
-	value = environment ? strstr(environment, "LD_PRELOAD=") : NULL;
 	if (!value)
 		return;
-	value += strlen("LD_PRELOAD=");
 	length = strcspn(value, " \"");
 	if (length != strlen(CTL_LIBRARY) || strncmp(value, CTL_LIBRARY, length) != 0)
 		findings_add(findings, FINDING_PROBLEM, "it has LD_PRELOAD=%.*s already, which the drop-in would replace",
 			(int)length, value);
 }
 
+/* Whether a file of assignments, as EnvironmentFile= reads it, sets LD_PRELOAD. */
+static bool unit_file_preloads(const char *path)
+{
+	CLEANUP_FILE FILE *file = fopen(path, "re");
+	CLEANUP_FREE char *line = NULL;
+	size_t size = 0;
+
+	while (file && getline(&line, &size, file) >= 0)
+		if (!strncmp(line + strspn(line, " \t"), "LD_PRELOAD=", 11))
+			return true;
+	return false;
+}
+
+/* What a file or UnsetEnvironment= says of a variable wins over any Environment=, a drop-in's as well. */
+static void look_environment(const struct ctl_options *options, const struct unit *unit, struct findings *findings)
+{
+	const char *list = unit_get(unit, "UnsetEnvironment"), *files = NULL;
+	char pattern[PATH_MAX];
+
+	(void)options;
+	if (list && unit_has_word(list, "LD_PRELOAD", '='))
+		findings_add(findings, FINDING_PROBLEM,
+			"UnsetEnvironment= takes LD_PRELOAD away from it: take the name out of there");
+	while ((files = unit_get_next(unit, "EnvironmentFiles", files))) {
+		glob_t found;
+
+		list = files;
+		if (!unit_next_word(&list, pattern, sizeof pattern) || glob(pattern, 0, NULL, &found) != 0)
+			continue;
+		for (size_t i = 0; i < found.gl_pathc; i++)
+			if (unit_file_preloads(found.gl_pathv[i]))
+				findings_add(findings, FINDING_PROBLEM, "%s sets LD_PRELOAD, which wins over the drop-in's: add %s to it there",
+					found.gl_pathv[i], CTL_LIBRARY);
+		globfree(&found);
+	}
+}
+
+/* A program without an interpreter loads no libraries at all. */
+bool unit_program_static(const char *path)
+{
+	CLEANUP_FILE FILE *file = fopen(path, "re");
+	Elf64_Ehdr head;
+	Elf64_Phdr part;
+
+	if (!file || fread(&head, sizeof head, 1, file) != 1 || memcmp(head.e_ident, ELFMAG, SELFMAG) != 0)
+		return false;
+	for (unsigned i = 0; i < head.e_phnum; i++) {
+		if (fseek(file, (long)(head.e_phoff + (uint64_t)i * head.e_phentsize), SEEK_SET) < 0 ||
+			fread(&part, sizeof part, 1, file) != 1 || part.p_type == PT_INTERP)
+			return false;
+	}
+	return true;
+}
+
+static void look_program(const struct ctl_options *options, const struct unit *unit, struct findings *findings)
+{
+	const char *start = unit_get(unit, "ExecStart");
+	char program[PATH_MAX];
+	struct stat status;
+
+	(void)options;
+	if (!start || sscanf(start, "{ path=%4095[^ ;]", program) != 1 || stat(program, &status) < 0)
+		return;
+	if (unit_program_static(program))
+		findings_add(findings, FINDING_PROBLEM, "%s is linked statically: nothing can be preloaded", program);
+	if ((status.st_mode & (S_ISUID | S_ISGID)) || getxattr(program, "security.capability", NULL, 0) > 0)
+		findings_add(findings, FINDING_PROBLEM,
+			"%s raises its privileges at its start (set-user-ID or file capabilities): the loader then preloads nothing",
+			program);
+}
+
+/* The profile that the unit names, or that the kernel has found for the running program by its path. */
+static const char *unit_apparmor(const struct unit *unit, char *buffer, size_t size)
+{
+	const char *profile = unit_get(unit, "AppArmorProfile"), *pid = unit_get(unit, "MainPID");
+	char path[64];
+
+	if (profile && *profile)
+		return profile;
+	snprintf(path, sizeof path, "/proc/%d/attr/apparmor/current", pid ? atoi(pid) : 0);
+	CLEANUP_FILE FILE *file = fopen(path, "re");
+
+	if (!file || !fgets(buffer, (int)size, file))
+		return NULL;
+	buffer[strcspn(buffer, "\n")] = '\0';
+	return strcmp(buffer, "unconfined") ? buffer : NULL;
+}
+
 static void look_apparmor(const struct ctl_options *options, const struct unit *unit, struct findings *findings)
 {
-	const char *profile = unit_get(unit, "AppArmorProfile");
+	char buffer[256];
+	const char *profile = unit_apparmor(unit, buffer, sizeof buffer);
 
 	if (profile && *profile)
 		findings_add(findings, FINDING_NOTE,
@@ -258,8 +382,8 @@ static void look_apparmor(const struct ctl_options *options, const struct unit *
 void unit_examine(const struct ctl_options *options, const struct unit *unit, struct findings *findings)
 {
 	static void (*const looks[])(const struct ctl_options *, const struct unit *, struct findings *) = {
-		look_library, look_exec_paths, look_root, look_hidden, look_families, look_syscalls, look_preload,
-		look_apparmor};
+		look_library, look_program, look_exec_paths, look_paths, look_families, look_syscalls, look_preload,
+		look_environment, look_apparmor};
 
 	for (size_t i = 0; i < ARRAY_SIZE(looks); i++)
 		looks[i](options, unit, findings);

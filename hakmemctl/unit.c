@@ -19,8 +19,9 @@
 
 /* Those that are looked at anywhere. */
 static const char unit_properties[] =
-	"Id,LoadState,ActiveState,MainPID,Environment,ExecPaths,NoExecPaths,RootDirectory,RootImage,InaccessiblePaths,"
-	"TemporaryFileSystem,AppArmorProfile,RestrictAddressFamilies,SystemCallFilter,SystemCallLog,"
+	"Id,LoadState,ActiveState,MainPID,ExecStart,Environment,EnvironmentFiles,UnsetEnvironment,ExecPaths,NoExecPaths,"
+	"RootDirectory,RootImage,InaccessiblePaths,TemporaryFileSystem,BindPaths,BindReadOnlyPaths,AppArmorProfile,"
+	"RestrictAddressFamilies,SystemCallFilter,SystemCallLog,"
 	"SystemCallArchitectures,RestrictNamespaces,MemoryDenyWriteExecute,RestrictRealtime,RestrictSUIDSGID,"
 	"ProtectKernelTunables,ProtectKernelModules,ProtectKernelLogs,ProtectClock,ProtectHostname,PrivateDevices,"
 	"LockPersonality,DynamicUser";
@@ -92,14 +93,20 @@ int unit_run(const char *const arguments[], char **ret_output, size_t *ret_lengt
 
 /* ---- a unit ---- */
 
-const char *unit_get(const struct unit *unit, const char *property)
+const char *unit_get_next(const struct unit *unit, const char *property, const char *before)
 {
 	size_t length = strlen(property);
+	const char *line = before ? before + strlen(before) + 1 : unit->text;
 
-	for (const char *line = unit->text; line < unit->text + unit->length; line += strlen(line) + 1)
+	for (; line < unit->text + unit->length; line += strlen(line) + 1)
 		if (!strncmp(line, property, length) && line[length] == '=')
 			return line + length + 1;
 	return NULL;
+}
+
+const char *unit_get(const struct unit *unit, const char *property)
+{
+	return unit_get_next(unit, property, NULL);
 }
 
 static int unit_judge(const char *name, struct unit *unit)

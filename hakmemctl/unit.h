@@ -46,6 +46,9 @@ void unit_free(struct unit *unit);
 /* A property, or NULL where systemctl does not show it, which means that it is not set. */
 const char *unit_get(const struct unit *unit, const char *property);
 
+/* Of a property with a line for each value, the one after `before`; NULL = the first. */
+const char *unit_get_next(const struct unit *unit, const char *property, const char *before);
+
 /* Path of the unit's drop-in, in `buffer`; false where it would be too long. */
 bool unit_drop_in_path(const struct unit *unit, char *buffer, size_t size);
 
@@ -57,6 +60,9 @@ const char *unit_refused(const struct unit *unit);
 
 /* Whether the unit's settings make systemd install a seccomp filter of any kind. */
 bool unit_filtered(const struct unit *unit);
+
+/* Whether the program is linked statically, so that nothing can be preloaded. */
+bool unit_program_static(const char *path);
 
 /* Whether its filter lets the library's system calls through. */
 bool unit_filter_allows(const struct unit *unit);

@@ -14,6 +14,7 @@
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 
+#include "hakmemd/cgroup.h"
 #include "hakmemd/util.h"
 
 #ifndef SO_PEERPIDFD
@@ -22,6 +23,7 @@
 
 #define CLIENT_SEND_BUFFER 4608 /* some frames: a peer that does not read must not pin kernel memory */
 #define CLIENT_FDS_MAX     4    /* room for more than the one allowed, so that more are seen */
+#define CLIENT_FIGURE_MAX  (UINT64_C(1) << 60) /* beyond every true one; sums and doubles made of such stay in range */
 #define CLIENT_SEALS       (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
 bool client_alive(const struct client *client)
@@ -175,6 +177,31 @@ int client_send(struct client *client, const struct hkp_frame *frame, int fd)
 	return sendmsg(client->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
+/* Read first, then see that the number was still its own. */
+static int client_if_alive(const struct client *client, int r)
+{
+	return r >= 0 && !client_alive(client) ? -ESRCH : r;
+}
+
+int client_memory(const struct client *client, struct proc_memory *ret_memory)
+{
+	int r = client_if_alive(client, proc_memory(client->pid, ret_memory));
+
+	if (r < 0)
+		*ret_memory = (struct proc_memory){0};
+	return r;
+}
+
+int client_cpu_nsec(const struct client *client, uint64_t *ret_nsec)
+{
+	return client_if_alive(client, proc_cpu_nsec(client->pid, ret_nsec));
+}
+
+int client_cgroup(const struct client *client, char *ret_path, size_t size)
+{
+	return client->pid <= 0 ? -ESRCH : client_if_alive(client, cgroup_of_pid(client->pid, ret_path, size));
+}
+
 int client_check_stats(int fd, const char **ret_why)
 {
 	struct hkp_stats head;
@@ -204,11 +231,12 @@ int client_check_stats(int fd, const char **ret_why)
 
 int client_read_stats(const struct client *client, struct hkp_stats *ret_stats, size_t size)
 {
-	ssize_t n;
+	uint64_t figures[sizeof *ret_stats / sizeof(uint64_t)] = {0};
+	ssize_t n = client->stats_fd < 0 ? 0 : pread(client->stats_fd, figures, size, 0);
+	int r = n < 0 ? -errno : 0;
 
-	memset(ret_stats, 0, size);
-	n = client->stats_fd < 0 ? 0 : pread(client->stats_fd, ret_stats, size, 0);
-	if (n < 0)
-		return -errno;
-	return 0;
+	for (size_t i = 0; i < size / sizeof *figures; i++)
+		figures[i] = util_min(figures[i], CLIENT_FIGURE_MAX);
+	memcpy(ret_stats, figures, size);
+	return r;
 }

@@ -109,8 +109,15 @@ int client_send(struct client *client, const struct hkp_frame *frame, int fd);
 /* Is `fd` a stats segment that cannot hurt?  0, or a negative errno with the reason in *ret_why. */
 int client_check_stats(int fd, const char **ret_why);
 
-/* Read the first `size` bytes of the segment; what it does not hold reads as 0.  0 or a negative errno. */
+/* Read the first `size` bytes of the segment; what it does not hold reads as 0, and absurd figures as a limit.  0 or a
+ * negative errno: then *ret_stats is all 0 as well. */
 int client_read_stats(const struct client *client, struct hkp_stats *ret_stats, size_t size);
+
+/* As the functions of proc.h and cgroup.h, and -ESRCH where the process's number may be another's by now; its
+ * memory reads as 0 then. */
+int client_memory(const struct client *client, struct proc_memory *ret_memory);
+int client_cpu_nsec(const struct client *client, uint64_t *ret_nsec);
+int client_cgroup(const struct client *client, char *ret_path, size_t size);
 
 /* True while the process that connected still lives, as far as a pidfd can tell. */
 bool client_alive(const struct client *client);

@@ -101,11 +101,11 @@ static void controller_view(struct controller *controller, struct client *client
 	if (!wants_cpu && !policy_wants_held(view) &&
 		!(policy_pressed(view) && view->releasable_bytes >= config->floor_bytes))
 		return;
-	if (proc_memory(client->pid, &memory) >= 0) {
+	if (client_memory(client, &memory) >= 0) {
 		view->releasable_bytes = util_min(view->releasable_bytes, memory.private_bytes);
 		view->held_bytes = memory.private_bytes;
 	}
-	view->has_cpu = wants_cpu && proc_cpu_nsec(client->pid, &view->cpu_nsec) >= 0;
+	view->has_cpu = wants_cpu && client_cpu_nsec(client, &view->cpu_nsec) >= 0;
 }
 
 static bool controller_gather(struct controller *controller, uint64_t now)
@@ -149,7 +149,7 @@ static void controller_send(struct controller *controller, struct client *client
 
 	flush->seq = client->next_seq++;
 	flush->sent_nsec = util_now_nsec();
-	if (proc_memory(client->pid, &flush->before) < 0)
+	if (client_memory(client, &flush->before) < 0)
 		flush->before = (struct proc_memory){0};
 	frame.header.seq = flush->seq;
 	frame.flush.level = flush->level;
@@ -318,7 +318,7 @@ bool controller_result(struct controller *controller, struct client *client, con
 	if (!flush->ticket || frame->header.seq != flush->seq)
 		return false;
 	report.before = flush->before;
-	if (proc_memory(client->pid, &report.after) < 0)
+	if (client_memory(client, &report.after) < 0)
 		report.after = report.before;
 	report.status = result->status <= HKP_STATUS_ERROR ? result->status : HKP_STATUS_ERROR;
 	report.level = util_min(result->level, POLICY_N_LEVELS - 1);

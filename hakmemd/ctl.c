@@ -17,7 +17,7 @@
 #include "hakmemd/util.h"
 
 #define CTL_REQUEST_MAX  4096 /* bytes, the NUL included */
-#define CTL_PER_USER_MAX 16   /* connections; root is bound by ControlMax= alone */
+#define CTL_PER_USER_MAX 16   /* connections; root is bound by ControlMax= alone, all others by three quarters of it */
 #define CTL_PATIENCE     (10 * NSEC_PER_SEC)  /* for a request to be complete, and for an answer to be read */
 #define CTL_SURVEY_NSEC  (200 * NSEC_PER_MSEC)
 #define CTL_BEHIND_MAX   (1 << 20) /* bytes of events that a watcher may be behind */
@@ -442,7 +442,7 @@ static bool ctl_process_requests(struct ctl_connection *connection)
 		answer = ctl_call(connection, connection->request, length);
 		connection->n_request -= length + 1;
 		memmove(connection->request, end + 1, connection->n_request);
-		if (answer)
+		if (answer || !ctl_busy(connection)) /* none, and none to come: memory is out, and the caller is told by EOF */
 			ctl_send(connection, answer);
 	}
 	return true;
@@ -514,15 +514,22 @@ static size_t ctl_count(const struct ctl *ctl, uid_t uid)
 	return n;
 }
 
+static bool ctl_has_room(const struct ctl *ctl, uid_t uid)
+{
+	uint64_t max = ctl->daemon->config.control_max;
+
+	if (uid == 0)
+		return ctl->n_connections < max;
+	return ctl->n_connections < max - max / 4 && ctl_count(ctl, uid) < CTL_PER_USER_MAX;
+}
+
 void ctl_take(struct ctl *ctl, int fd)
 {
 	struct ctl_connection *connection;
 	struct ucred peer;
 	socklen_t size = sizeof peer;
 
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 ||
-		ctl->n_connections >= ctl->daemon->config.control_max ||
-		(peer.uid != 0 && ctl_count(ctl, peer.uid) >= CTL_PER_USER_MAX) ||
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || !ctl_has_room(ctl, peer.uid) ||
 		!(connection = calloc(1, sizeof *connection))) {
 		close(fd);
 		return;

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/file.h>
@@ -307,6 +308,13 @@ static void daemon_raise_limits(void)
 	}
 }
 
+/* A buffer for a peer that does not read comes and goes as a mapping: once freed, glibc would move the limit up. */
+static void daemon_keep_small(void)
+{
+	(void)mallopt(M_MMAP_THRESHOLD, 128 << 10);
+	(void)mallopt(M_TRIM_THRESHOLD, 128 << 10);
+}
+
 static int daemon_step(int r, const char *what)
 {
 	if (r < 0)
@@ -322,6 +330,7 @@ static int daemon_start(struct daemon *daemon)
 	if (r < 0)
 		return r;
 	daemon_raise_limits();
+	daemon_keep_small();
 	if (daemon->options.record_path &&
 		(r = daemon_step(record_open(&daemon->record, daemon->options.record_path,
 					 daemon->options.config_path ? daemon->options.config_path : DAEMON_CONFIG),
@@ -366,8 +375,10 @@ int daemon_main(const struct daemon_options *options)
 	struct daemon *daemon = calloc(1, sizeof *daemon);
 	int r;
 
-	if (!daemon)
+	if (!daemon) {
+		log_error("cannot start: %s", strerror(ENOMEM));
 		return 1;
+	}
 	daemon->options = *options;
 	daemon->runtime_dir = options->runtime_dir;
 	daemon->lock_fd = daemon->board.read_fd = daemon->server.spare_fd = daemon->metrics.listen_fd = -1;

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "hakmemd/daemon.h"
 #include "hakmemd/log.h"
@@ -216,7 +217,7 @@ bool registry_place(struct registry *registry, struct client *client)
 	struct domain *domain = registry->host, *before = client->domain;
 	char path[CGROUP_PATH_MAX];
 
-	if (client->pid > 0 && cgroup_of_pid(client->pid, path, sizeof path) >= 0)
+	if (client_cgroup(client, path, sizeof path) >= 0)
 		domain = registry_domain(registry, path);
 	if (domain == before)
 		return false;
@@ -245,7 +246,9 @@ void registry_check_some(struct registry *registry)
 
 	for (size_t i = 0; i < REGISTRY_CHECKS && i < registry->n_clients; i++) {
 		client = registry->clients[registry->next_check++ % registry->n_clients];
-		if (client->state == CLIENT_READY)
+		if (!client_alive(client)) /* another process holds its connection: as if that had ended */
+			(void)shutdown(client->fd, SHUT_RDWR);
+		else if (client->state == CLIENT_READY)
 			registry_place(registry, client);
 	}
 	for (size_t i = 0; i < registry->n_clients; i++) {

@@ -73,7 +73,7 @@ static json_t *report_process(const struct client *client, enum report_detail de
 
 	(void)client_read_stats(client, &stats,
 		detail == REPORT_CLASSES ? sizeof stats : offsetof(struct hkp_stats, classes));
-	(void)proc_memory(client->pid, &memory);
+	(void)client_memory(client, &memory);
 	report_identity(object, client);
 	report_number(object, "rss_bytes", memory.rss_bytes);
 	report_number(object, "private_bytes", memory.private_bytes);

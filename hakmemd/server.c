@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -20,6 +21,7 @@
 #define SERVER_FRAMES          16   /* per client and wake-up */
 #define SERVER_UNSOLICITED_MAX 64   /* frames that answer nothing, in a row */
 #define SERVER_QUOTA_AWAY_SEC  60
+#define SERVER_FDS_ROOT        32   /* the last descriptors: root's clients and our own passing needs */
 
 /* ---- sockets ---- */
 
@@ -290,9 +292,21 @@ static void server_refuse(struct server *server, struct client *client, int erro
 		log_warning("refused pid %d (%s) of uid %u: %s", client->pid, client->comm, client->uid,
 			error == -EDQUOT         ? "its user has too many clients (ClientsPerUid=)"
 				: error == -EUSERS ? "too many clients (ClientsMax=)"
+				: error == -EMFILE ? "its user has clients, and descriptors are short (raise LimitNOFILE=)"
 						   : strerror(-error));
 	server_send_bye(client, HKP_BYE_QUOTA, SERVER_QUOTA_AWAY_SEC);
 	client_free(client);
+}
+
+/* Descriptors are given out lowest first, so a number says how many are taken.  The last quarter is for users that have
+ * no client yet, whatever one user opens. */
+static bool server_has_room(const struct server *server, const struct client *client)
+{
+	int fd = client->fd > client->pidfd ? client->fd : client->pidfd;
+
+	if (client->uid == 0 || fd < server->n_fds_max / 4 * 3)
+		return true;
+	return fd < server->n_fds_max - SERVER_FDS_ROOT && !registry_count_uid(&server->daemon->registry, client->uid);
 }
 
 static void server_take_client(struct server *server, int fd)
@@ -303,7 +317,9 @@ static void server_take_client(struct server *server, int fd)
 
 	if (r < 0)
 		return; /* it has gone already, or memory is out: it will come again */
-	r = registry_add(&daemon->registry, client, daemon->config.clients_max, daemon->config.clients_per_uid);
+	r = -EMFILE;
+	if (server_has_room(server, client))
+		r = registry_add(&daemon->registry, client, daemon->config.clients_max, daemon->config.clients_per_uid);
 	if (r < 0) {
 		server_refuse(server, client, r);
 		return;
@@ -353,9 +369,12 @@ void server_say_bye(struct server *server, uint32_t reason, uint32_t stay_away_s
 
 int server_init(struct server *server, struct daemon *daemon, const struct notify_sockets *given)
 {
+	struct rlimit limit = {.rlim_cur = INT_MAX};
 	int r;
 
 	*server = (struct server){.daemon = daemon, .client = {.fd = -1}, .control = {.fd = -1}, .spare_fd = -1};
+	(void)getrlimit(RLIMIT_NOFILE, &limit);
+	server->n_fds_max = (int)util_min(limit.rlim_cur, INT_MAX);
 	server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	r = server_open(server, &server->client, given->client, HKP_CLIENT_SOCKET, SOCK_SEQPACKET,
 		server_client_calls);

@@ -5,7 +5,8 @@
  * How: client.sock is a SOCK_SEQPACKET socket of mode 0666: any process may register itself, and nothing else.
  * Frames go through a table of handlers.  Whoever breaks the protocol is dropped, and nobody else notices.
  * When descriptors run out, an emergency descriptor is given up for long enough to turn the caller away, so
- * that the loop does not spin on a connection that it cannot take.
+ * that the loop does not spin on a connection that it cannot take.  It does not come to that by one user's doing: what
+ * one has taken three quarters of, others find a quarter of.
  */
 #ifndef HAKMEMD_SERVER_H
 #define HAKMEMD_SERVER_H
@@ -31,6 +32,7 @@ struct server {
 	struct server_socket client;
 	struct server_socket control;
 	int spare_fd;           /* the emergency descriptor */
+	int n_fds_max;          /* RLIMIT_NOFILE */
 	struct log_limit limit; /* of lines about peers */
 	uint64_t n_refused;     /* connections over a limit */
 	uint64_t n_dropped;     /* clients that broke the protocol */

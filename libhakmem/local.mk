@@ -4,7 +4,7 @@
 include libhakmem/policy/control.mk
 
 libhakmem_cflags = $(AM_CFLAGS) -fno-builtin-malloc -fno-builtin-calloc -fno-builtin-realloc -fno-builtin-free \
-	-ftls-model=initial-exec
+	-ftls-model=initial-exec -fvisibility=hidden
 
 noinst_LTLIBRARIES += libhakmem/libhakmem-core.la
 libhakmem_libhakmem_core_la_CFLAGS = $(libhakmem_cflags)
@@ -35,6 +35,8 @@ libhakmem_libhakmem_core_la_SOURCES = \
 	libhakmem/policy/stats.c libhakmem/policy/stats.h \
 	$(libhakmem_control_sources) \
 	libhakmem/front/front.c libhakmem/front/front.h \
+	libhakmem/front/check.c libhakmem/front/check.h \
+	libhakmem/front/fork.c libhakmem/front/fork.h \
 	libhakmem/front/bootstrap.c \
 	libhakmem/front/api.c
 
@@ -45,13 +47,20 @@ libhakmem_libhakmem_points_la_CFLAGS = $(libhakmem_cflags)
 libhakmem_libhakmem_points_la_LIBADD = protocol/libprotocol.la
 libhakmem_libhakmem_points_la_SOURCES = $(libhakmem_libhakmem_core_la_SOURCES)
 
+# The same with a say for the tests at each system call (base/syscall.h), for the fault injection alone.
+check_LTLIBRARIES += libhakmem/libhakmem-faults.la
+libhakmem_libhakmem_faults_la_CPPFLAGS = $(AM_CPPFLAGS) -DHK_TEST_FAULTS
+libhakmem_libhakmem_faults_la_CFLAGS = $(libhakmem_cflags)
+libhakmem_libhakmem_faults_la_LIBADD = protocol/libprotocol.la
+libhakmem_libhakmem_faults_la_SOURCES = $(libhakmem_libhakmem_core_la_SOURCES)
+
 # Version rules of libtool (-version-info CURRENT:REVISION:AGE): code changed, REVISION + 1; an interface was
 # added, CURRENT + 1, AGE + 1, REVISION 0; one was removed or changed, CURRENT + 1, AGE 0, REVISION 0.
 lib_LTLIBRARIES += libhakmem/libhakmem.la
 libhakmem_libhakmem_la_CFLAGS = $(libhakmem_cflags)
 libhakmem_libhakmem_la_SOURCES = libhakmem/front/malloc.c libhakmem/front/identity.c
 libhakmem_libhakmem_la_LIBADD = libhakmem/libhakmem-core.la
-libhakmem_libhakmem_la_LDFLAGS = $(AM_LDFLAGS) -version-info 0:0:0 -Wl,-z,nodelete \
+libhakmem_libhakmem_la_LDFLAGS = $(AM_LDFLAGS) -version-info 0:0:0 -Wl,-z,nodelete -Wl,-z,initfirst \
 	-Wl,--version-script=$(srcdir)/libhakmem/hakmem.map
 libhakmem_libhakmem_la_DEPENDENCIES = libhakmem/libhakmem-core.la libhakmem/hakmem.map
 

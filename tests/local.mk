@@ -21,15 +21,20 @@ AM_TESTS_ENVIRONMENT = \
 	top_builddir='$(abs_top_builddir)'; export top_builddir; \
 	top_srcdir='$(abs_top_srcdir)'; export top_srcdir;
 
-EXTRA_DIST += tests/layers tests/manual tests/prometheus tests/run-bats tests/syscalls tests/with-hakmem
+EXTRA_DIST += tests/harness.py tests/layers tests/manual tests/prometheus tests/run-bats tests/sandbox tests/syscalls
+EXTRA_DIST += tests/with-hakmem
 
 include tests/protocol/local.mk
 include tests/control/local.mk
 include tests/libhakmem/local.mk
 include tests/api/local.mk
 include tests/misuse/local.mk
+include tests/preload/local.mk
 include tests/programs/local.mk
 include tests/hakmemd/local.mk
 include tests/hakmemctl/local.mk
 include tests/vm/local.mk
 include tests/system/local.mk
+include tests/attack/local.mk
+include tests/fuzz/local.mk
+include tests/soak/local.mk

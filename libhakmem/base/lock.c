@@ -6,7 +6,9 @@
 #include "base/point.h"
 #include "base/syscall.h"
 
+#include <errno.h>
 #include <linux/futex.h>
+#include <time.h>
 
 /* The critical sections are a few hundred nanoseconds long; a sleep and a wake cost some microseconds. */
 #ifndef HK_TEST_POINTS
@@ -24,19 +26,44 @@ static inline void lock_pause(void)
 #endif
 }
 
+/* How long a thread may seem to wait for itself.  Owners are told apart by 31 bits of an address: that two threads
+ * agree in them, and one holds a lock for so long, does not happen. */
+#define LOCK_SELF_SEC 1
+
+static bool lock_try(struct hk_lock *lock, uint32_t word)
+{
+	uint32_t expected = 0;
+	return atomic_load_explicit(&lock->word, memory_order_relaxed) == 0 &&
+	       atomic_compare_exchange_weak_explicit(&lock->word, &expected, word, memory_order_acquire,
+						     memory_order_relaxed);
+}
+
+/* Sleep until the lock is let go, if its word is still `word`. */
+static void lock_sleep(struct hk_lock *lock, uint32_t word)
+{
+	const struct timespec limit = {.tv_sec = LOCK_SELF_SEC};
+	uint32_t awaited = word | HK_LOCK_AWAITED;
+	bool own = awaited == (hk_lock_me() | HK_LOCK_AWAITED);
+	if (awaited != word &&
+	    !atomic_compare_exchange_strong_explicit(&lock->word, &word, awaited, memory_order_relaxed,
+						     memory_order_relaxed))
+		return;
+	if (hk_sys4(SYS_futex, &lock->word, FUTEX_WAIT_PRIVATE, awaited, own ? &limit : NULL) == -ETIMEDOUT && own)
+		hk_fatal("deadlock: a signal handler called malloc or free, and had interrupted one of them");
+}
+
 HK_COLD void hk_lock_wait(struct hk_lock *lock)
 {
+	uint32_t me = hk_lock_me(), word;
 	for (int i = 0; i < LOCK_SPINS; i++) {
-		uint32_t expected = 0;
-		if (atomic_load_explicit(&lock->word, memory_order_relaxed) == 0 &&
-		    atomic_compare_exchange_weak_explicit(&lock->word, &expected, 1, memory_order_acquire,
-							  memory_order_relaxed))
+		if (lock_try(lock, me))
 			return;
 		HK_POINT(lock_spin);
 		lock_pause();
 	}
-	while (atomic_exchange_explicit(&lock->word, 2, memory_order_acquire) != 0)
-		hk_sys4(SYS_futex, &lock->word, FUTEX_WAIT_PRIVATE, 2, NULL);
+	while (!lock_try(lock, me | HK_LOCK_AWAITED)) /* others may be asleep still */
+		if ((word = atomic_load_explicit(&lock->word, memory_order_relaxed)) != 0)
+			lock_sleep(lock, word);
 }
 
 HK_COLD void hk_lock_wake(struct hk_lock *lock)

@@ -15,6 +15,9 @@ struct hk_options hk_options = {
 #undef X
 };
 
+_Atomic bool hk_filtered;
+HK_TLS bool hk_is_control;
+
 enum option_type { OPTION_control, OPTION_thp, OPTION_path, OPTION_size, OPTION_number, OPTION_bool };
 
 static const char *const option_words_control[] = {"auto", "thread", "inline", "off", NULL};

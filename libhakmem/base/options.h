@@ -11,6 +11,8 @@
 #include "base/attr.h"
 #include "protocol/wire.h"
 
+#include <stdatomic.h>
+
 enum hk_control_mode { HK_CONTROL_AUTO, HK_CONTROL_THREAD, HK_CONTROL_INLINE, HK_CONTROL_OFF };
 enum hk_thp_mode { HK_THP_AUTO, HK_THP_NEVER, HK_THP_ALWAYS };
 
@@ -26,7 +28,7 @@ enum hk_thp_mode { HK_THP_AUTO, HK_THP_NEVER, HK_THP_ALWAYS };
 	  "unused empty SuperSlabs and cached large blocks go back within about this time")                   \
 	X(thp, THP, thp, HK_THP_AUTO, 0, 0,                                                                   \
 	  "transparent huge pages for the heap; auto never lets a partly filled SuperSlab cost 2 MiB")        \
-	X(check, CHECK, bool, 0, 0, 1, "no magazines: a double or invalid free is caught at once, slowly")    \
+	X(check, CHECK, bool, 0, 0, 1, "find misuse of blocks: double free at once, overflow and use after free soon; slow")    \
 	X(help, HELP, bool, 0, 0, 1, "print this table to standard error at start")
 
 struct hk_options {
@@ -41,6 +43,19 @@ struct hk_options {
 
 /* Written by the constructor alone; defaults hold before it. */
 extern struct hk_options hk_options;
+
+/*
+ * Set before the program gives itself a seccomp filter with prctl(), by front/identity.c, unless HAKMEM_CONTROL=thread says
+ * that filters permit our calls.  From then on a call that can be left out is, for the filter may kill for it; but not by
+ * the control thread, which was there before and stays without.
+ */
+extern _Atomic bool hk_filtered;
+extern HK_TLS bool hk_is_control;
+
+static inline bool hk_may_call(void)
+{
+	return !atomic_load_explicit(&hk_filtered, memory_order_relaxed) || hk_is_control;
+}
 
 /* Read the options from `envp`.  Unknown names and bad values get a line each and change nothing. */
 void hk_options_init(char *const envp[], bool secure);

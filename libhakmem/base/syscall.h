@@ -12,7 +12,7 @@
 #include <sys/syscall.h>
 
 #if defined(__x86_64__)
-static inline long hk_sys6(long nr, long a, long b, long c, long d, long e, long f)
+static inline long hk_sys_call(long nr, long a, long b, long c, long d, long e, long f)
 {
 	long ret;
 	register long r10 __asm__("r10") = d;
@@ -25,7 +25,7 @@ static inline long hk_sys6(long nr, long a, long b, long c, long d, long e, long
 	return ret;
 }
 #elif defined(__aarch64__)
-static inline long hk_sys6(long nr, long a, long b, long c, long d, long e, long f)
+static inline long hk_sys_call(long nr, long a, long b, long c, long d, long e, long f)
 {
 	register long x8 __asm__("x8") = nr;
 	register long x0 __asm__("x0") = a;
@@ -43,6 +43,39 @@ static inline long hk_sys6(long nr, long a, long b, long c, long d, long e, long
 #else
 #error "hakmem supports x86-64 and aarch64"
 #endif
+
+/*
+ * The tests' build of the core has a say at each place (HK_TEST_FAULTS): what hk_fault() makes of the call, if it wants
+ * it to fail, comes instead of the call.
+ */
+#ifdef HK_TEST_FAULTS
+#include <stdbool.h>
+bool hk_fault(long nr, const char *file, int line, long *ret_result);
+#define hk_sys6(nr, a, b, c, d, e, f)                                                                         \
+	hk_sys_or_fault((nr), (a), (b), (c), (d), (e), (f), __FILE__, __LINE__)
+static inline long hk_sys_or_fault(long nr, long a, long b, long c, long d, long e, long f, const char *file, int line)
+{
+	long result;
+	return hk_fault(nr, file, line, &result) ? result : hk_sys_call(nr, a, b, c, d, e, f);
+}
+/* For a call that is made by other means. */
+#define hk_sys_fails(nr, ret_result) hk_fault((nr), __FILE__, __LINE__, (ret_result))
+#else
+#define hk_sys6                      hk_sys_call
+#define hk_sys_fails(nr, ret_result) ((void)(ret_result), false)
+#endif
+
+/* Where this thread's TLS begins: no two threads of a process have the same. */
+static inline char *hk_thread_pointer(void)
+{
+	char *tp;
+#if defined(__x86_64__)
+	__asm__("mov %%fs:0, %0" : "=r"(tp));
+#else
+	__asm__("mrs %0, tpidr_el0" : "=r"(tp));
+#endif
+	return tp;
+}
 
 #define hk_sys0(nr)                hk_sys6((nr), 0, 0, 0, 0, 0, 0)
 #define hk_sys1(nr, a)             hk_sys6((nr), (long)(a), 0, 0, 0, 0, 0)

@@ -18,9 +18,8 @@
 #define COLD_BYTES_MAX (2u << 20)
 #define COLD_TOTAL_MAX (16u << 20)
 
-/* Blocks located at a time before their class is locked: what fits the first-level cache with their bitmaps. */
-#define COLD_LOCATE     128u
-#define COLD_LOCATE_FEW 16u /* for few of them: the stack is memory too */
+/* Blocks that go home to their slabs under one lock: a few microseconds. */
+#define COLD_GIVE 128u
 
 #define COLD_CLASS(i)  [i] = {.slabs = {.lock = HK_LOCK_INIT(HK_RANK_CLASS), .class_idx = (i)}}
 #define COLD_TEN(i)                                                                                           \
@@ -132,45 +131,22 @@ unsigned hk_cold_take(unsigned class_idx, void **out, unsigned want, int hot_del
 
 /* ---- giving -------------------------------------------------------------------------------------------- */
 
-static HK_ALWAYS void cold_give_places(struct hk_class *class, void *const *blocks, unsigned count,
-				       struct hk_place *places)
-{
-	struct hk_slab *empties = NULL;
-	enum hk_misuse what;
-	unsigned bad;
-	/* The cache misses happen here, before the lock is taken. */
-	unsigned n_places = hk_slabs_locate(class->slabs.class_idx, blocks, count, places, &bad, &what);
-	if (HK_UNLIKELY(bad != count))
-		hk_misuse("free", blocks[bad], what);
-	HK_POINT(cold_located);
-	struct cold_before before = cold_enter(class);
-	void *twice = hk_slabs_give(&class->slabs, places, n_places, &empties);
-	cold_leave(class, before);
-	if (HK_UNLIKELY(twice != NULL))
-		hk_misuse("free", twice, HK_MISUSE_DOUBLE);
-	hk_slabs_free_chain(empties);
-}
-
-static HK_NOINLINE void cold_give_few(struct hk_class *class, void *const *blocks, unsigned count)
-{
-	struct hk_place places[COLD_LOCATE_FEW];
-	cold_give_places(class, blocks, count, places);
-}
-
-static HK_NOINLINE void cold_give_many(struct hk_class *class, void *const *blocks, unsigned count)
-{
-	struct hk_place places[COLD_LOCATE];
-	cold_give_places(class, blocks, count, places);
-}
-
 static void cold_give_slabs(struct hk_class *class, void *const *blocks, unsigned count)
 {
-	for (unsigned done = 0, n; done < count; done += n) {
-		n = HK_MIN(count - done, COLD_LOCATE);
-		if (n <= COLD_LOCATE_FEW)
-			cold_give_few(class, blocks + done, n);
-		else
-			cold_give_many(class, blocks + done, n);
+	for (unsigned done = 0; done < count;) {
+		struct hk_slab *empties = NULL;
+		unsigned wanted = HK_MIN(count - done, COLD_GIVE);
+		struct cold_before before = cold_enter(class);
+		unsigned n = hk_slabs_give(&class->slabs, blocks + done, wanted, &empties);
+		cold_leave(class, before);
+		HK_POINT(cold_given);
+		hk_slabs_free_chain(empties);
+		done += n;
+		if (HK_LIKELY(n == wanted))
+			continue;
+		enum hk_misuse what = hk_slabs_prepare(&class->slabs, blocks[done]);
+		if (HK_UNLIKELY(what != HK_MISUSE_NONE))
+			hk_misuse("free", blocks[done], what);
 	}
 }
 

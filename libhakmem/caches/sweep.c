@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Emptying threads' magazines from outside: the flusher's side of the gate in hot.h. */
 #include "base/counters.h"
+#include "base/options.h"
 #include "base/point.h"
 #include "base/syscall.h"
 #include "caches/thread_internal.h"
@@ -22,10 +23,14 @@ void hk_sweep_init(void)
 	atomic_store_explicit(&sweep_has_membarrier, ret == 0, memory_order_relaxed);
 }
 
+static bool sweep_can(void)
+{
+	return atomic_load_explicit(&sweep_has_membarrier, memory_order_relaxed) && hk_may_call();
+}
+
 static bool sweep_barrier(void)
 {
-	return atomic_load_explicit(&sweep_has_membarrier, memory_order_relaxed) &&
-	       hk_sys3(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
+	return hk_sys3(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
 }
 
 void hk_set_empty(struct hk_set *set, bool direct, uint64_t *n_blocks)
@@ -99,7 +104,7 @@ static void sweep_nap(void)
 void hk_threads_sweep(uint64_t deadline_nsec, struct hk_sweep *sweep)
 {
 	sweep->n_swept = sweep->n_pending = 0;
-	if (!atomic_load_explicit(&sweep_has_membarrier, memory_order_relaxed)) {
+	if (!sweep_can()) {
 		/* Without the barrier nobody else's magazines can be touched: say so. */
 		sweep->n_pending = (uint32_t)__atomic_load_n(&hk_stats()->threads, __ATOMIC_RELAXED);
 		return;

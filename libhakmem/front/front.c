@@ -8,6 +8,8 @@
 #include "base/counters.h"
 #include "base/options.h"
 #include "caches/thread.h"
+#include "front/check.h"
+#include "front/fork.h"
 #include "policy/board.h"
 #include "policy/control.h"
 #include "policy/flush.h"
@@ -76,33 +78,40 @@ static void *front_try_big(size_t bytes, size_t alignment, bool *ret_zero)
 	return hk_large_new(bytes, alignment, ret_zero);
 }
 
-static HK_NOINLINE void *front_refill(unsigned class_idx)
+/* The magazine of the class, which serves `bytes` at `alignment`, is empty. */
+static HK_NOINLINE void *front_refill(unsigned class_idx, size_t bytes, size_t alignment)
 {
+	hk_fork_notice();
+	if (HK_UNLIKELY(hk_options.check))
+		return hk_check_new(bytes, alignment, NULL);
 	return front_retry(front_try_class, class_idx, 0, NULL);
 }
 
 void *hk_malloc_empty(size_t bytes)
 {
-	return front_refill(hk_class_of(bytes));
+	return front_refill(hk_class_of(bytes), bytes, 1);
 }
 
-static inline void *front_class(unsigned class_idx)
+static inline void *front_class(unsigned class_idx, size_t bytes, size_t alignment)
 {
 	void *block = hk_hot_pop(hk_magazine_offset(hk_kind_of_class(class_idx)));
-	return HK_LIKELY(block != NULL) ? block : front_refill(class_idx);
+	return HK_LIKELY(block != NULL) ? block : front_refill(class_idx, bytes, alignment);
 }
 
 static HK_NOINLINE void *front_big(size_t bytes, size_t alignment, bool *ret_zero)
 {
 	if (HK_UNLIKELY(bytes > PTRDIFF_MAX - HK_SUPERSLAB_BYTES))
 		return front_no_memory();
-	return front_retry(front_try_big, bytes, alignment, ret_zero);
+	hk_fork_notice();
+	if (HK_UNLIKELY(hk_options.check))
+		return hk_check_new(bytes, alignment, ret_zero);
+	return front_retry(front_try_big, HK_MAX(bytes, HK_TINY_BYTES + 1), alignment, ret_zero);
 }
 
 void *hk_malloc_rest(size_t bytes)
 {
 	bool zero;
-	return bytes <= HK_TINY_BYTES ? front_class(hk_class_of(bytes)) : front_big(bytes, 1, &zero);
+	return bytes <= HK_TINY_BYTES ? front_class(hk_class_of(bytes), bytes, 1) : front_big(bytes, 1, &zero);
 }
 
 void *hk_calloc(size_t count, size_t bytes)
@@ -111,7 +120,7 @@ void *hk_calloc(size_t count, size_t bytes)
 	bool zero = false;
 	if (HK_UNLIKELY(__builtin_mul_overflow(count, bytes, &total)))
 		return front_no_memory();
-	void *block = total <= HK_TINY_BYTES ? front_class(hk_class_of(total)) : front_big(total, 1, &zero);
+	void *block = total <= HK_TINY_BYTES ? front_class(hk_class_of(total), total, 1) : front_big(total, 1, &zero);
 	return block == NULL || zero ? block : memset(block, 0, total);
 }
 
@@ -120,10 +129,18 @@ void *hk_memalign(size_t alignment, size_t bytes)
 	bool zero;
 	unsigned c = hk_class_of_aligned(bytes, alignment);
 	if (c < HK_CLASSES)
-		return front_class(c);
+		return front_class(c, bytes, alignment);
 	if (alignment > PTRDIFF_MAX / 2)
 		return front_no_memory();
-	return front_big(HK_MAX(bytes, HK_TINY_BYTES + 1), alignment, &zero);
+	return front_big(bytes, alignment, &zero);
+}
+
+void *hk_front_new(size_t bytes, size_t alignment, bool *ret_zero)
+{
+	unsigned c = hk_class_of_aligned(bytes, alignment);
+	if (c < HK_CLASSES)
+		return front_retry(front_try_class, c, 0, ret_zero);
+	return front_retry(front_try_big, HK_MAX(bytes, HK_TINY_BYTES + 1), alignment, ret_zero);
 }
 
 /* ---- free ---------------------------------------------------------------------------------------------- */
@@ -141,21 +158,30 @@ static HK_COLD enum hk_misuse front_diagnose(const void *pointer)
 	return run->state == HK_SLAB_MID ? HK_MISUSE_INTERIOR : HK_MISUSE_DOUBLE;
 }
 
-void hk_free_rest(void *pointer)
+void hk_front_free(const char *function, void *pointer)
 {
 	unsigned kind = hk_pagemap_kind(pointer);
-	if (pointer == NULL)
-		return;
 	if (HK_LIKELY(hk_kind_class(kind) < HK_CLASSES))
 		hk_thread_give(hk_kind_class(kind), pointer);
 	else if (kind == HK_KIND_MID ? !hk_mid_free(pointer) : kind == HK_KIND_LARGE ? !hk_large_free(pointer) : true)
-		hk_misuse("free", pointer, front_diagnose(pointer));
+		hk_misuse(function, pointer, front_diagnose(pointer));
 	front_poke();
+}
+
+void hk_free_rest(void *pointer)
+{
+	if (pointer == NULL)
+		return;
+	hk_fork_notice();
+	if (HK_UNLIKELY(hk_options.check))
+		hk_check_free("free", pointer);
+	else
+		hk_front_free("free", pointer);
 }
 
 /* ---- the rest ------------------------------------------------------------------------------------------ */
 
-size_t hk_usable(const char *function, const void *pointer)
+size_t hk_front_usable(const char *function, const void *pointer)
 {
 	unsigned kind = hk_pagemap_kind(pointer);
 	if (HK_LIKELY(hk_kind_class(kind) < HK_CLASSES))
@@ -166,17 +192,43 @@ size_t hk_usable(const char *function, const void *pointer)
 	return bytes;
 }
 
+size_t hk_usable(const char *function, const void *pointer)
+{
+	return HK_UNLIKELY(hk_options.check) ? hk_check_usable(function, pointer) : hk_front_usable(function, pointer);
+}
+
+/* A block of `old_bytes` serves fewer in place, unless it would waste more than an eighth: then it moves, as redis,
+ * say, trims each value that way. */
+static bool front_keeps(size_t old_bytes, size_t bytes)
+{
+	return bytes <= old_bytes && bytes >= old_bytes - old_bytes / 8;
+}
+
+bool hk_fits(const char *function, const void *pointer, size_t alignment, size_t bytes)
+{
+	unsigned kind = hk_pagemap_kind(pointer);
+	size_t usable = hk_usable(function, pointer);
+	if (hk_options.check)
+		return bytes == usable;
+	if (kind == HK_KIND_MID)
+		return bytes <= HK_MID_BYTES && hk_round_up(HK_MAX(bytes, HK_TINY_BYTES + 1), HK_PAGE_BYTES) == usable;
+	if (hk_kind_class(kind) < HK_CLASSES)
+		return front_keeps(usable, bytes) || hk_class_of_aligned(bytes, alignment) == hk_kind_class(kind);
+	return bytes <= usable;
+}
+
 /* Resize without a copy where the pool can; NULL where the caller must copy. */
 static void *front_resize(void *pointer, size_t old_bytes, size_t bytes)
 {
 	switch (hk_pagemap_kind(pointer)) {
 	case HK_KIND_MID:
+		hk_fork_notice();
 		return hk_mid_resize(pointer, bytes) ? pointer : NULL;
 	case HK_KIND_LARGE:
+		hk_fork_notice();
 		return bytes > HK_MID_BYTES ? hk_large_resize(pointer, bytes) : NULL;
 	default:
-		/* A block that would waste more than an eighth moves: redis, say, trims each value that way. */
-		return bytes <= old_bytes && bytes >= old_bytes - old_bytes / 8 ? pointer : NULL;
+		return front_keeps(old_bytes, bytes) ? pointer : NULL;
 	}
 }
 
@@ -184,7 +236,9 @@ void *hk_realloc(void *pointer, size_t bytes)
 {
 	if (pointer == NULL)
 		return hk_malloc(bytes);
-	size_t old_bytes = hk_usable("realloc", pointer);
+	if (HK_UNLIKELY(hk_options.check))
+		return hk_check_realloc(pointer, bytes);
+	size_t old_bytes = hk_front_usable("realloc", pointer);
 	if (bytes == 0) {
 		hk_free(pointer);
 		return NULL;

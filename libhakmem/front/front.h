@@ -45,4 +45,13 @@ void *hk_memalign(size_t alignment, size_t bytes);
  * where the pointer is none of ours. */
 size_t hk_usable(const char *function, const void *pointer);
 
+/* May a live block have been asked for with these?  HAKMEM_CHECK=1 knows; else a size wrong by more than an eighth
+ * is found, up to 1 MiB, and above that one larger than the block. */
+bool hk_fits(const char *function, const void *pointer, size_t alignment, size_t bytes);
+
+/* Below HAKMEM_CHECK=1: a block past the magazines, `*ret_zero` where it reads as zero; its free; its room. */
+void *hk_front_new(size_t bytes, size_t alignment, bool *ret_zero);
+void hk_front_free(const char *function, void *pointer);
+size_t hk_front_usable(const char *function, const void *pointer);
+
 #endif

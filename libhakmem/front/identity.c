@@ -12,12 +12,15 @@
  * it then begins with the credentials and namespaces of whoever asks.  The next definition is looked up on
  * first use, never on a malloc path: dlsym may allocate.  Where there is none, the bare system call does.
  *
+ * prctl is here for one of its options: see there.
+ *
  * A program that makes these system calls itself is not seen; the thread then keeps what it had, without
  * capabilities.
  *
  * errno is what the next definition left; stopping and resuming do not touch it.
  */
 #include "base/attr.h"
+#include "base/options.h"
 #include "base/syscall.h"
 #include "policy/control.h"
 
@@ -25,7 +28,9 @@
 #include <errno.h>
 #include <grp.h>
 #include <sched.h>
+#include <stdarg.h>
 #include <stdatomic.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 /* The next definition of `name` after this library's, or NULL; kept in `*cache`.  A race is harmless. */
@@ -66,6 +71,25 @@ static int identity_raw(long result)
 		hk_control_resume();                                                                         \
 		return result;                                                                               \
 	}
+
+/*
+ * A filter that the program gives itself may kill for a call of ours, so it is known before it is there.  The control
+ * thread, if there is one, stays: the filter is its maker's alone.  Made here and not by the next definition, because
+ * programs call it between fork and exec, where dlsym may not.
+ */
+HK_EXPORT int prctl(int option, ...)
+{
+	unsigned long words[4];
+	va_list arguments;
+
+	va_start(arguments, option);
+	for (int i = 0; i < 4; i++)
+		words[i] = va_arg(arguments, unsigned long);
+	va_end(arguments);
+	if (option == PR_SET_SECCOMP && hk_options.control != HK_CONTROL_THREAD)
+		atomic_store(&hk_filtered, true);
+	return identity_raw(hk_sys5(SYS_prctl, option, words[0], words[1], words[2], words[3]));
+}
 
 IDENTITY(setuid, (uid_t uid), (uid), hk_sys1(SYS_setuid, uid))
 IDENTITY(setgid, (gid_t gid), (gid), hk_sys1(SYS_setgid, gid))

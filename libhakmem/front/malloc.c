@@ -3,6 +3,7 @@
 #include "base/counters.h"
 #include "base/log.h"
 #include "caches/cold.h"
+#include "front/fork.h"
 #include "front/front.h"
 #include "policy/flush.h"
 
@@ -108,25 +109,25 @@ HK_EXPORT size_t malloc_usable_size(void *pointer)
 	return pointer != NULL ? hk_usable("malloc_usable_size", pointer) : 0;
 }
 
-static void malloc_check_size(const char *function, void *pointer, size_t bytes)
+static void malloc_check_size(const char *function, void *pointer, size_t alignment, size_t bytes)
 {
-	if (pointer != NULL && bytes > hk_usable(function, pointer))
-		hk_fatal("%s(): %lu bytes is more than the block at %lx holds", function, (unsigned long)bytes,
+	if (pointer != NULL && !hk_fits(function, pointer, alignment, bytes))
+		hk_fatal("%s(): %lu bytes is not the size of the block at %lx", function, (unsigned long)bytes,
 			 (unsigned long)pointer);
 }
 
 HK_EXPORT void free_sized(void *pointer, size_t bytes)
 {
-	malloc_check_size("free_sized", pointer, bytes);
+	malloc_check_size("free_sized", pointer, 1, bytes);
 	hk_free(pointer);
 }
 
 HK_EXPORT void free_aligned_sized(void *pointer, size_t alignment, size_t bytes)
 {
-	malloc_check_size("free_aligned_sized", pointer, bytes);
-	if (((uintptr_t)pointer & (alignment - 1)) != 0)
+	if (pointer != NULL && (!malloc_is_power_of_two(alignment) || ((uintptr_t)pointer & (alignment - 1)) != 0))
 		hk_fatal("free_aligned_sized(): the block at %lx is not aligned to %lu bytes", (unsigned long)pointer,
 			 (unsigned long)alignment);
+	malloc_check_size("free_aligned_sized", pointer, alignment, bytes);
 	hk_free(pointer);
 }
 
@@ -134,6 +135,7 @@ HK_EXPORT void free_aligned_sized(void *pointer, size_t alignment, size_t bytes)
 HK_EXPORT int malloc_trim(size_t pad)
 {
 	(void)pad;
+	hk_fork_notice();
 	return hk_flush_run(HAK_LEVEL_PAGES, HAK_TARGET_ALL, UINT64_MAX, NULL) != 0;
 }
 

@@ -4,11 +4,15 @@
 
 #define RECIPROCAL(bytes) ((uint32_t)(((uint64_t)1 << 32) / (bytes) + ((((uint64_t)1 << 32) % (bytes)) != 0)))
 #define BLOCKS(bytes, slices) ((slices) * HK_SLICE_BYTES / (bytes))
+#define PER_PAGE(bytes) (HK_PAGE_BYTES / (bytes))
 #define K(bytes, slices)                                                                                      \
 	{                                                                                                     \
 		.block_bytes = (bytes), .reciprocal = RECIPROCAL(bytes),                                       \
 		.n_blocks = (uint16_t)BLOCKS(bytes, slices),                                                  \
-		.quarter = (uint16_t)(BLOCKS(bytes, slices) / 4), .n_slices = (slices)                   \
+		.quarter = (uint16_t)(BLOCKS(bytes, slices) / 4),                                             \
+		.last_page = (uint16_t)(BLOCKS(bytes, slices) - PER_PAGE(bytes)),                             \
+		.near_blocks = (uint8_t)(PER_PAGE(bytes) < 2 ? 1 : HK_MIN(PER_PAGE(bytes) / 2, 64u)),         \
+		.n_slices = (slices)                                                                         \
 	}
 #define K8(first, step, slices)                                                                               \
 	K(first, slices), K(first + 1 * step, slices), K(first + 2 * step, slices), K(first + 3 * step, slices),  \

@@ -24,9 +24,12 @@
 
 struct hk_class_info {
 	uint32_t block_bytes;
-	uint32_t reciprocal; /* (offset * reciprocal) >> 32 is offset / block_bytes for every multiple */
+	uint32_t reciprocal; /* (offset * reciprocal) >> 32 is offset / block_bytes for every multiple; within one slice
+			      * the lower half is less than reciprocal for multiples and for nothing else */
 	uint16_t n_blocks;   /* in one slab */
 	uint16_t quarter;    /* of n_blocks, rounded down, so that a free slab is in the last bin: a bin's width */
+	uint16_t last_page;  /* from this block on the OS page may hold fewer blocks than elsewhere */
+	uint8_t near_blocks; /* of a free OS page so many lie in a row on one side of each block on it, itself included */
 	uint8_t n_slices;    /* of one slab */
 };
 

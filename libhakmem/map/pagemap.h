@@ -54,8 +54,9 @@ static HK_ALWAYS unsigned hk_kind_class(unsigned kind)
 	return (kind - HK_KIND_SLAB) / HK_KIND_STEP;
 }
 
-/* A region's owner is the address of its record, with this bit for a large block's. */
-#define HK_OWNER_LARGE 1u
+/* A region's owner is the address of its record, with the sign bit for a large block's: one comparison tells a
+ * SuperSlab's from that and from nobody's. */
+#define HK_OWNER_LARGE ((uintptr_t)1 << 63)
 
 struct hk_superslab;
 struct hk_large;
@@ -94,7 +95,8 @@ static HK_ALWAYS unsigned hk_pagemap_kind(const void *pointer)
 static HK_ALWAYS uintptr_t hk_pagemap_owner(const void *pointer)
 {
 	uintptr_t address = (uintptr_t)pointer;
-	struct hk_pagemap_leaf *leaf = hk_pagemap_leaf(address);
+	struct hk_pagemap_leaf *leaf = atomic_load_explicit(&hk_pagemap_root[address >> HK_PAGEMAP_LEAF_SHIFT],
+							    memory_order_relaxed);
 	return atomic_load_explicit(&leaf->owner[(address >> HK_SUPERSLAB_SHIFT) % HK_PAGEMAP_LEAF_REGIONS],
 				    memory_order_acquire);
 }
@@ -102,13 +104,13 @@ static HK_ALWAYS uintptr_t hk_pagemap_owner(const void *pointer)
 static HK_ALWAYS struct hk_superslab *hk_pagemap_superslab(const void *pointer)
 {
 	uintptr_t owner = hk_pagemap_owner(pointer);
-	return HK_LIKELY((owner & HK_OWNER_LARGE) == 0) ? (struct hk_superslab *)owner : NULL;
+	return HK_LIKELY((intptr_t)owner > 0) ? (struct hk_superslab *)owner : NULL;
 }
 
 static inline struct hk_large *hk_pagemap_large(const void *pointer)
 {
 	uintptr_t owner = hk_pagemap_owner(pointer);
-	return (owner & HK_OWNER_LARGE) != 0 ? (struct hk_large *)(owner & ~(uintptr_t)HK_OWNER_LARGE) : NULL;
+	return (owner & HK_OWNER_LARGE) != 0 ? (struct hk_large *)(owner & ~HK_OWNER_LARGE) : NULL;
 }
 
 /* Make sure that the map covers [base, base + bytes); false without memory or beyond 48 bits. */

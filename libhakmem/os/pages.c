@@ -68,7 +68,8 @@ static long pages_map_aligned(size_t bytes, size_t alignment, int protection)
 /* The name in /proc/PID/smaps, where the kernel knows names: a hint. */
 static void pages_name(long start, size_t bytes, const char *name)
 {
-	hk_sys5(SYS_prctl, PAGES_PR_SET_VMA, PAGES_PR_SET_VMA_ANON_NAME, start, bytes, name);
+	if (hk_may_call())
+		hk_sys5(SYS_prctl, PAGES_PR_SET_VMA, PAGES_PR_SET_VMA_ANON_NAME, start, bytes, name);
 }
 
 void hk_os_set_thp(void *address, size_t bytes, bool partly)
@@ -89,6 +90,11 @@ void *hk_os_map(size_t bytes, size_t alignment, const char *name)
 bool hk_os_unmap(void *address, size_t bytes)
 {
 	return hk_sys2(SYS_munmap, address, bytes) == 0;
+}
+
+bool hk_os_wipe_on_fork(void *address, size_t bytes)
+{
+	return hk_sys3(SYS_madvise, address, bytes, MADV_WIPEONFORK) == 0;
 }
 
 bool hk_os_purge(void *address, size_t bytes)

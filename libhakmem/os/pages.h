@@ -16,6 +16,9 @@ void *hk_os_map(size_t bytes, size_t alignment, const char *name);
 /* Unmap; the pages and the addresses go back.  False where the kernel refuses, and the memory stays mapped. */
 bool hk_os_unmap(void *address, size_t bytes);
 
+/* The pages read as zero in every copy of the process.  False where the kernel cannot. */
+bool hk_os_wipe_on_fork(void *address, size_t bytes);
+
 /* Give the pages back and keep the addresses; they read as zero again.  False where the kernel refuses
  * (mlocked memory, a filter): nothing went back and nothing is known to be zero. */
 bool hk_os_purge(void *address, size_t bytes);

@@ -90,17 +90,6 @@ static char *control_block;                  /* likewise; kept for the next thre
 /* Where this module's TLS lies relative to the thread pointer.  Never written. */
 static HK_TLS char control_tls_mark;
 
-static char *control_thread_pointer(void)
-{
-	char *tp;
-#if defined(__x86_64__)
-	__asm__("mov %%fs:0, %0" : "=r"(tp));
-#else
-	__asm__("mrs %0, tpidr_el0" : "=r"(tp));
-#endif
-	return tp;
-}
-
 static uint64_t control_now(void)
 {
 	struct timespec ts = {0};
@@ -142,7 +131,7 @@ void hk_control_wake(void)
 
 static bool control_tls_fits(void)
 {
-	uintptr_t tp = (uintptr_t)control_thread_pointer();
+	uintptr_t tp = (uintptr_t)hk_thread_pointer();
 	uintptr_t mark = (uintptr_t)&control_tls_mark;
 
 	return (mark > tp ? mark - tp : tp - mark) <= BLOCK_TLS_REACH;
@@ -190,6 +179,7 @@ static char *control_tls_make(char *block)
 static void control_entry(void)
 {
 	hk_log_set_foreign(atomic_load(&control_tid));
+	hk_is_control = true;
 	atomic_store(&hk_control_phase, HK_CONTROL_PHASE_RUNNING);
 	if (!hk_control_loop())
 		atomic_store(&control_mode, HK_CONTROL_INLINE);
@@ -206,6 +196,10 @@ static void control_entry(void)
  */
 static long control_clone(unsigned long flags, char *stack_top, char *tp, void (*entry)(void))
 {
+	long fault = 0;
+
+	if (hk_sys_fails(SYS_clone, &fault))
+		return fault;
 #if defined(__x86_64__)
 	long ret;
 	register void *r10 __asm__("r10") = &control_alive;
@@ -256,7 +250,7 @@ static bool control_unlinked(int tid)
 
 static bool control_seccomp_filtered(void)
 {
-	return hk_sys5(SYS_prctl, PR_GET_SECCOMP, 0, 0, 0, 0) > 0;
+	return atomic_load(&hk_filtered) || hk_sys5(SYS_prctl, PR_GET_SECCOMP, 0, 0, 0, 0) > 0;
 }
 
 static bool control_spawn(void)
@@ -283,7 +277,7 @@ static int control_start_won(void)
 	int mode = atomic_load(&control_mode);
 	int tid = atomic_load(&control_tid);
 
-	/* A filter may have come since the constructor, and one that kills cannot be probed. */
+	/* A filter may have come since the constructor; one that kills for the question is known if prctl() brought it. */
 	if (mode == HK_CONTROL_AUTO && control_seccomp_filtered())
 		return HK_CONTROL_PHASE_IDLE;
 	if (mode == HK_CONTROL_INLINE || !control_tls_fits()) {
@@ -424,7 +418,7 @@ void hk_control_resume(void)
 
 /* ---- process ---- */
 
-void hk_control_init(void)
+void hk_control_init(char *const envp[])
 {
 	int mode = hk_options.control;
 
@@ -435,7 +429,7 @@ void hk_control_init(void)
 	if (mode == HK_CONTROL_OFF)
 		return;
 	if (!getauxval(AT_SECURE))
-		hk_watch_init(environ);
+		hk_watch_init(envp);
 	atomic_store(&hk_control_phase, HK_CONTROL_PHASE_NONE);
 }
 

@@ -32,8 +32,8 @@ struct hk_control_timing {
 };
 extern struct hk_control_timing hk_control_timing;
 
-/* From the constructor, after the options were read. */
-void hk_control_init(void);
+/* From the constructor, after the options were read; `envp` may name a pressure file. */
+void hk_control_init(char *const envp[]);
 
 /* Where a slow path finds that the heap has passed the threshold.  Starts the thread unless there is one. */
 void hk_control_start(void);

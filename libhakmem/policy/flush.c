@@ -26,6 +26,11 @@ void hk_flush_interrupt(bool on)
 	atomic_fetch_add_explicit(&flush_interrupts, on ? 1 : -1, memory_order_relaxed);
 }
 
+void hk_flush_postfork_child(void)
+{
+	atomic_store_explicit(&flush_interrupts, 0, memory_order_relaxed);
+}
+
 struct hk_lock *hk_flush_lock(void)
 {
 	return &flush_lock;

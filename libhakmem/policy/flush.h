@@ -32,6 +32,9 @@ void hk_decay_poke(void);
  * and says PARTIAL.  Nests. */
 void hk_flush_interrupt(bool on);
 
+/* In a fork child: whoever interrupted, in threads that are gone, will not take it back. */
+void hk_flush_postfork_child(void);
+
 struct hk_lock *hk_flush_lock(void); /* for fork and for the survey */
 
 #endif

@@ -41,6 +41,20 @@ static void locks_reset(struct hk_lock *lock)
 	hk_lock_reset(lock);
 }
 
+static bool locks_held; /* in a copy of the process that one thread puts in order */
+
+static void locks_look(struct hk_lock *lock)
+{
+	locks_held |= hk_lock_is_held(lock);
+}
+
+bool hk_locks_any_held(void)
+{
+	locks_held = false;
+	locks_each(locks_look);
+	return locks_held;
+}
+
 void hk_locks_take_all(void)
 {
 	locks_each(locks_take);

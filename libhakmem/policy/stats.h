@@ -28,5 +28,6 @@ bool hk_stats_audit(void);
 void hk_locks_take_all(void);
 void hk_locks_drop_all(void);
 void hk_locks_reset_all(void); /* in a fork child */
+bool hk_locks_any_held(void);
 
 #endif

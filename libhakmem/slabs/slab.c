@@ -7,6 +7,8 @@
 #include "base/point.h"
 #include "os/pages.h"
 
+#include <string.h>
+
 /* A class with this many slabs is growing in earnest: new ones are populated in one go, 64 KiB at a time
  * instead of a fault for each OS page.  Below that a process at rest would show it. */
 #define SLAB_POPULATE_FROM 16
@@ -126,21 +128,27 @@ static void slab_note_hole(struct hk_slab *slab, unsigned page)
 	hk_count_private(hole_pages, 1);
 }
 
-/* Bits `mask` of a bitmap word were set: which pages are wholly free now? */
-static HK_NOINLINE void slab_note_freed(struct hk_slab *slab, unsigned word, uint64_t mask)
+/* A block was freed: which of the pages that it lies on are wholly free now? */
+static HK_NOINLINE void slab_note_freed(struct hk_slab *slab, unsigned index)
 {
 	uint32_t block_bytes = hk_class_info[slab->class_idx].block_bytes;
-	unsigned first = word * 64 + hk_ctz64(mask), last = word * 64 + 63 - hk_clz64(mask);
-	unsigned last_page = ((last + 1) * block_bytes - 1) >> HK_PAGE_SHIFT;
-	for (unsigned page = first * block_bytes >> HK_PAGE_SHIFT; page <= last_page; page++)
+	unsigned last_page = ((index + 1) * block_bytes - 1) >> HK_PAGE_SHIFT;
+	for (unsigned page = index * block_bytes >> HK_PAGE_SHIFT; page <= last_page; page++)
 		slab_note_hole(slab, page);
 }
 
-/* With 64 blocks of at most 32 bytes (a power of two) a word lies on one page: of class 0 and 1 only a full word
- * (`bits`) can have freed one. */
-static inline bool slab_may_free_page(unsigned class_idx, uint64_t bits)
+/*
+ * A block was freed: can its OS page be wholly free now?  A cheap no for nearly every block.  A word of the bitmap lies
+ * on one page where blocks have at most 32 bytes (a power of two), so all of it must be set; else the blocks near it
+ * on one side at least, as far as they are in this word.
+ */
+static HK_ALWAYS bool slab_may_free_page(const struct hk_class_info *info, bool small, unsigned index, uint64_t bits)
 {
-	return class_idx > 1 || HK_UNLIKELY(bits == ~(uint64_t)0);
+	uint64_t used = ~bits;
+	if (small)
+		return HK_UNLIKELY(used == 0);
+	unsigned bit = index % 64, others = 64u - info->near_blocks;
+	return HK_UNLIKELY(used >> bit << others == 0 || used << (63 - bit) >> others == 0 || index >= info->last_page);
 }
 
 /* All blocks are free: its pages stop being holes of a slab. */
@@ -241,131 +249,124 @@ void hk_slabs_settle(struct hk_slabs *slabs, struct hk_slab *slab, struct hk_sla
 	*ret_empty = slab;
 }
 
-/* The first block freed into a slab touches its bitmap; let that page fault happen here, under no lock.  The word may
- * change under the lock meanwhile: this atomic OR of nothing loses no such change. */
-static HK_COLD void slab_prepare_bitmap(struct hk_superslab *superslab, unsigned slice, unsigned word)
+/* Of a block that was freed as one of this class, which of its slab's blocks it is; `*ret_ok` is false where no block
+ * begins there. */
+static HK_ALWAYS unsigned slab_index(uint32_t block_bytes, uint32_t reciprocal, bool single, uint64_t offset,
+				     bool *ret_ok)
 {
-	__atomic_fetch_or(&superslab->bitmaps[slice][word], 0, __ATOMIC_RELAXED);
-	atomic_fetch_or_explicit(&superslab->bitmap_used, 1u << slice, memory_order_relaxed);
+	uint64_t product = offset * reciprocal;
+	unsigned index = (unsigned)(product >> 32);
+	*ret_ok = single ? (uint32_t)product < reciprocal : (uint64_t)index * block_bytes == offset;
+	return index;
+}
+
+/* The record of the slab in whose slices an address is, and how far behind its first block that is.  `single` says that
+ * slabs have one slice: then the address alone tells. */
+static HK_ALWAYS struct hk_slab *slab_find(struct hk_superslab *superslab, bool single, uintptr_t address,
+					   uint64_t *ret_offset)
+{
+	unsigned slice = (unsigned)(address >> HK_SLICE_SHIFT) % HK_SLICES;
+	unsigned first = single ? slice : superslab->first[slice];
+	*ret_offset = address % HK_SLICE_BYTES + (uint64_t)(slice - first) * HK_SLICE_BYTES;
+	return &superslab->slabs[first];
 }
 
 /*
- * The loop of hk_slabs_locate().  For slabs of one slice, nearly all of them (`single`), slab and offset follow from
- * the address, so that no slab record is read here, only prefetched.
+ * The loop of hk_slabs_give(), once for each of three kinds of classes.  The blocks are looked up here, under the lock:
+ * iterations do not depend on one another, so the processor overlaps their cache misses, and a pass of its own for
+ * them costs more instructions than it saves time.
  */
-static HK_ALWAYS unsigned slab_locate(const struct hk_class_info *info, bool single, void *const *blocks,
-				      unsigned count, struct hk_place *places, unsigned *ret_bad,
-				      enum hk_misuse *ret_what)
+static HK_ALWAYS unsigned slab_give(struct hk_slabs *slabs, bool single, bool small, void *const *blocks, unsigned count,
+				    struct hk_slab **ret_empty)
 {
-	const uint32_t block_bytes = info->block_bytes, reciprocal = info->reciprocal, n_blocks = info->n_blocks;
-	struct hk_place *place = places - 1;
-	uint64_t *bits = NULL; /* the word at hand */
-	unsigned i;
-	for (i = 0; i < count; i++) {
-		uintptr_t address = (uintptr_t)blocks[i];
-		struct hk_superslab *superslab = hk_pagemap_superslab(blocks[i]);
+	const struct hk_class_info *info = &hk_class_info[slabs->class_idx];
+	const uint32_t tag = ((struct hk_slab){.class_idx = (uint8_t)slabs->class_idx, .state = HK_SLAB_LIVE,
+					       .bitmap_ready = 1}).tag;
+	const uint32_t block_bytes = info->block_bytes, reciprocal = info->reciprocal;
+	void *const *block = blocks;
+	for (void *const *end = blocks + count; block != end; block++) {
+		const void *pointer = *block;
+		struct hk_superslab *superslab = hk_pagemap_superslab(pointer);
+		uint64_t offset;
+		bool ok;
 		if (HK_UNLIKELY(superslab == NULL))
 			break;
-		unsigned slice = (unsigned)(address >> HK_SLICE_SHIFT) % HK_SLICES;
-		uint64_t offset = address % HK_SLICE_BYTES;
-		if (!single) {
-			offset += (uint64_t)(slice - superslab->first[slice]) * HK_SLICE_BYTES;
-			slice = superslab->first[slice];
-		}
-		uint32_t index = (uint32_t)((offset * reciprocal) >> 32);
-		if (HK_UNLIKELY((uint64_t)index * block_bytes != offset || index >= n_blocks)) {
-			*ret_what = HK_MISUSE_INTERIOR;
+		struct hk_slab *slab = slab_find(superslab, single, (uintptr_t)pointer, &offset);
+		unsigned index = slab_index(block_bytes, reciprocal, single, offset, &ok), word = index / 64;
+		if (HK_UNLIKELY(!ok || slab->tag != tag || index >= slab->top))
 			break;
-		}
-		uint64_t bit = (uint64_t)1 << index % 64, *found = &superslab->bitmaps[slice][index / 64];
-		if (found == bits) {
-			if (HK_UNLIKELY((place->mask & bit) != 0))
-				break;
-			place->mask |= bit;
-			continue;
-		}
-		bits = found;
-		__builtin_prefetch(bits, 1);
-		__builtin_prefetch(&superslab->slabs[slice], 1);
-		if (HK_UNLIKELY((atomic_load_explicit(&superslab->bitmap_used, memory_order_relaxed) >> slice & 1) == 0))
-			slab_prepare_bitmap(superslab, slice, index / 64);
-		place++;
-		place->slab = &superslab->slabs[slice];
-		place->bits = bits;
-		place->mask = bit;
-	}
-	*ret_bad = i;
-	return (unsigned)(place + 1 - places);
-}
-
-unsigned hk_slabs_locate(unsigned class_idx, void *const *blocks, unsigned count, struct hk_place *places,
-			 unsigned *ret_bad, enum hk_misuse *ret_what)
-{
-	const struct hk_class_info *info = &hk_class_info[class_idx];
-	/* It was ours when it was freed; if it is not now, its first copy went home before.  (That the slab is still
-	 * of this class is checked where it is read anyway, under the lock.) */
-	*ret_what = HK_MISUSE_DOUBLE;
-	return info->n_slices == 1 ? slab_locate(info, true, blocks, count, places, ret_bad, ret_what)
-				   : slab_locate(info, false, blocks, count, places, ret_bad, ret_what);
-}
-
-static inline unsigned slab_word(const struct hk_place *place)
-{
-	return (unsigned)(place->bits - place->slab->bitmap);
-}
-
-/* Is a place no more what it was when its blocks were freed?  The slab is another class's, a block is free already,
- * or was never handed out (only the word that `top` lies in, or one behind it, can tell).  Else the word is in
- * `*ret_bits`. */
-static inline bool slab_refuses(const struct hk_slab *slab, unsigned class_idx, const struct hk_place *place,
-				uint64_t *ret_bits)
-{
-	if (HK_UNLIKELY(slab->class_idx != class_idx || slab->state != HK_SLAB_LIVE ||
-			((*ret_bits = HK_HINT(*place->bits)) & place->mask) != 0))
-		return true;
-	unsigned word = slab_word(place);
-	return HK_UNLIKELY(word >= slab->top / 64) && word * 64 + 63 - hk_clz64(place->mask) >= slab->top;
-}
-
-/* The block of a place that is free already. */
-static HK_COLD void *slab_find_free(const struct hk_slabs *slabs, const struct hk_place *place)
-{
-	const struct hk_slab *slab = place->slab;
-	uint64_t bad = *place->bits & place->mask;
-	unsigned index = slab_word(place) * 64 + (bad != 0 ? hk_ctz64(bad) : 63 - hk_clz64(place->mask));
-	return slab->base + (size_t)index * hk_class_info[slabs->class_idx].block_bytes;
-}
-
-void *hk_slabs_give(struct hk_slabs *slabs, const struct hk_place *places, unsigned count,
-		    struct hk_slab **ret_empty)
-{
-	const unsigned class_idx = slabs->class_idx;
-	uint64_t n_given = 0;
-	void *twice = NULL;
-	for (const struct hk_place *place = places, *end = places + count; place != end; place++) {
-		struct hk_slab *slab = place->slab;
-		uint64_t mask = place->mask, bits;
-		if (HK_UNLIKELY(slab_refuses(slab, class_idx, place, &bits))) {
-			twice = slab_find_free(slabs, place);
+		uint64_t bits = HK_HINT(slab->bitmap[word]);
+		if (HK_UNLIKELY((bits >> index % 64 & 1) != 0))
 			break;
-		}
-		unsigned word = slab_word(place), n = 1;
-		bits |= mask;
-		HK_HINT_SET(*place->bits, bits);
-		if ((mask & (mask - 1)) != 0)
-			n = hk_popcount64(mask);
+		bits |= (uint64_t)1 << index % 64;
+		HK_HINT_SET(slab->bitmap[word], bits);
 		if (word < slab->low_word)
 			slab->low_word = (uint16_t)word;
-		unsigned n_free = slab->n_free + n;
+		unsigned n_free = slab->n_free + 1;
 		HK_HINT_SET(slab->n_free, n_free);
-		n_given += n;
-		if (slab_may_free_page(class_idx, bits))
-			slab_note_freed(slab, word, mask);
+		if (slab_may_free_page(info, small, index, bits))
+			slab_note_freed(slab, index);
 		if (HK_UNLIKELY(n_free >= slab->settle_at))
 			hk_slabs_settle(slabs, slab, ret_empty);
 	}
-	slabs->n_free += n_given;
-	return twice;
+	slabs->n_free += (uint64_t)(block - blocks);
+	return (unsigned)(block - blocks);
+}
+
+static HK_NOINLINE unsigned slab_give_small(struct hk_slabs *slabs, void *const *blocks, unsigned count,
+					    struct hk_slab **ret_empty)
+{
+	return slab_give(slabs, true, true, blocks, count, ret_empty);
+}
+
+static HK_NOINLINE unsigned slab_give_single(struct hk_slabs *slabs, void *const *blocks, unsigned count,
+					     struct hk_slab **ret_empty)
+{
+	return slab_give(slabs, true, false, blocks, count, ret_empty);
+}
+
+static HK_NOINLINE unsigned slab_give_multiple(struct hk_slabs *slabs, void *const *blocks, unsigned count,
+					       struct hk_slab **ret_empty)
+{
+	return slab_give(slabs, false, false, blocks, count, ret_empty);
+}
+
+unsigned hk_slabs_give(struct hk_slabs *slabs, void *const *blocks, unsigned count, struct hk_slab **ret_empty)
+{
+	const struct hk_class_info *info = &hk_class_info[slabs->class_idx];
+	if (info->n_slices != 1)
+		return slab_give_multiple(slabs, blocks, count, ret_empty);
+	return info->block_bytes <= 32 ? slab_give_small(slabs, blocks, count, ret_empty)
+				       : slab_give_single(slabs, blocks, count, ret_empty);
+}
+
+/* The word may change under the lock meanwhile: this atomic OR of nothing loses no such change. */
+static void slab_prepare_bitmap(struct hk_superslab *superslab, struct hk_slab *slab)
+{
+	__atomic_fetch_or(&slab->bitmap[0], 0, __ATOMIC_RELAXED);
+	atomic_fetch_or_explicit(&superslab->bitmap_used, 1u << hk_slab_slice(slab), memory_order_relaxed);
+	HK_HINT_SET(slab->bitmap_ready, 1);
+}
+
+HK_COLD enum hk_misuse hk_slabs_prepare(const struct hk_slabs *slabs, void *block)
+{
+	const struct hk_class_info *info = &hk_class_info[slabs->class_idx];
+	struct hk_superslab *superslab = hk_pagemap_superslab(block);
+	uint64_t offset;
+	bool ok;
+	/* It was ours when it was freed; if it is not now, its first copy went home before. */
+	if (superslab == NULL)
+		return HK_MISUSE_DOUBLE;
+	struct hk_slab *slab = slab_find(superslab, false, (uintptr_t)block, &offset);
+	unsigned index = slab_index(info->block_bytes, info->reciprocal, false, offset, &ok);
+	if (HK_HINT(slab->class_idx) != slabs->class_idx || HK_HINT(slab->state) != HK_SLAB_LIVE)
+		return HK_MISUSE_DOUBLE;
+	if (!ok || index >= info->n_blocks)
+		return HK_MISUSE_INTERIOR;
+	if (!HK_HINT(slab->bitmap_ready))
+		slab_prepare_bitmap(superslab, slab);
+	bool is_free = (HK_HINT(slab->bitmap[index / 64]) >> index % 64 & 1) != 0 || index >= HK_HINT(slab->top);
+	return is_free ? HK_MISUSE_DOUBLE : HK_MISUSE_NONE;
 }
 
 /* ---- slabs in and out ---------------------------------------------------------------------------------- */
@@ -393,6 +394,7 @@ bool hk_slabs_grow(struct hk_slabs *slabs)
 	HK_HINT_SET(slab->n_free, 0);
 	HK_HINT_SET(slab->n_holes, 0);
 	HK_HINT_SET(slab->class_idx, (uint8_t)slabs->class_idx);
+	HK_HINT_SET(slab->bitmap_ready, 0);
 	slab->bin = HK_BIN_NONE;
 	if (HK_HINT(slabs->n_slabs) >= SLAB_POPULATE_FROM && info->n_slices == 1)
 		slab_populate(slab, info);

@@ -18,13 +18,6 @@
 #define HK_BINS     4u
 #define HK_BIN_NONE 0xff
 
-/* Blocks of one bitmap word, found: neighbours gather here before anything is written. */
-struct hk_place {
-	struct hk_slab *slab;
-	uint64_t *bits; /* the word, in the slab's bitmap */
-	uint64_t mask;  /* of its bits */
-};
-
 /* The slabs of one class.  Guard of everything: `lock`, which also guards the class's cold magazine. */
 struct hk_slabs {
 	struct hk_lock lock;
@@ -43,27 +36,22 @@ struct hk_slabs {
 unsigned hk_slabs_next_class(unsigned class_idx);
 #define HK_EACH_CLASS(c) unsigned c = hk_slabs_next_class(0); c < HK_CLASSES_ALL; c = hk_slabs_next_class(c + 1)
 
-/* Why a pointer cannot be a block of the class: a reason for the message, or NULL where it can. */
-enum hk_misuse { HK_MISUSE_NONE, HK_MISUSE_FOREIGN, HK_MISUSE_INTERIOR, HK_MISUSE_DOUBLE };
-
-/*
- * Find the places of `count` blocks (at most the room in `places`); returns how many places they make.  Under no
- * lock: the blocks are the caller's.  A pointer that is no block of the class ends the search: `*ret_bad` is its
- * index and `*ret_what` the reason; else `*ret_bad` is `count`.
- */
-unsigned hk_slabs_locate(unsigned class_idx, void *const *blocks, unsigned count, struct hk_place *places,
-			 unsigned *ret_bad, enum hk_misuse *ret_what);
-
 /* Under the lock: take up to `want` free blocks, ascending within a slab, into `out`; returns how many. */
 unsigned hk_slabs_take(struct hk_slabs *slabs, void **out, unsigned want);
 
 /*
- * Under the lock: give blocks back.  Slabs that ran empty are unlinked and chained through `next` onto
- * `*ret_empty` for hk_slabs_free_chain().  Returns NULL, or a block that was free already: then not everything
- * was given back.
+ * Under the lock: give blocks back, in their order.  Slabs that ran empty are unlinked and chained through `next` onto
+ * `*ret_empty` for hk_slabs_free_chain().  Returns how many were given: less than `count` where the next one needs
+ * hk_slabs_prepare() first.
  */
-void *hk_slabs_give(struct hk_slabs *slabs, const struct hk_place *places, unsigned count,
-		    struct hk_slab **ret_empty);
+unsigned hk_slabs_give(struct hk_slabs *slabs, void *const *blocks, unsigned count, struct hk_slab **ret_empty);
+
+/* Why a pointer cannot be given back: a reason for the message, or none where it can. */
+enum hk_misuse { HK_MISUSE_NONE, HK_MISUSE_FOREIGN, HK_MISUSE_INTERIOR, HK_MISUSE_DOUBLE };
+
+/* Under no lock, about the block that hk_slabs_give() stopped at: brings the page of its bitmap in, or says why the block
+ * is none to be given back. */
+enum hk_misuse hk_slabs_prepare(const struct hk_slabs *slabs, void *block);
 
 /* Under no lock: add one more slab; false without memory. */
 bool hk_slabs_grow(struct hk_slabs *slabs);

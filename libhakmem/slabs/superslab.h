@@ -41,8 +41,15 @@ struct hk_slab {
 	uint32_t n_free;                /* bits set */
 	uint16_t n_holes;               /* pages in the hole masks of its slices */
 	uint16_t low_word;              /* no bit is set below this word of the bitmap */
-	uint8_t class_idx;
-	uint8_t state;    /* enum hk_slab_state */
+	union {
+		struct {
+			uint8_t class_idx;
+			uint8_t state;        /* enum hk_slab_state */
+			uint8_t bitmap_ready; /* its page is there: writing to it faults no more */
+			uint8_t zero;
+		};
+		uint32_t tag; /* all of these at once, for whoever gives a block back */
+	};
 	uint8_t bin;      /* of its class, or HK_BIN_NONE */
 	uint8_t n_slices; /* of the run that begins here */
 	union {

@@ -4,6 +4,7 @@
 api_tests = \
 	tests/api/aligned.preload \
 	tests/api/exit-order.preload \
+	tests/api/filter.preload \
 	tests/api/fork.preload \
 	tests/api/info.preload \
 	tests/api/interpose.preload \
@@ -24,7 +25,12 @@ check_PROGRAMS += $(api_tests)
 check_LTLIBRARIES += tests/api/interpose-module.la
 TESTS += $(api_tests) tests/api/symbols.bats
 endif
-EXTRA_DIST += tests/api/symbols.bats
+EXTRA_DIST += tests/api/symbols.bats tests/api/soak-model
+
+# 10^9 operations of the model: about an hour, so no part of check.
+.PHONY: soak-model
+soak-model: tests/api/model.preload libhakmem/libhakmem.la
+	$(top_srcdir)/tests/api/soak-model
 
 tests_api_interpose_module_la_SOURCES = tests/api/interpose-module.c
 tests_api_interpose_module_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nowhere
@@ -35,6 +41,9 @@ tests_api_aligned_preload_CFLAGS = $(api_cflags)
 tests_api_exit_order_preload_SOURCES = tests/api/exit-order.c $(api_headers)
 tests_api_exit_order_preload_CPPFLAGS = $(api_cppflags)
 tests_api_exit_order_preload_CFLAGS = $(api_cflags)
+tests_api_filter_preload_SOURCES = tests/api/filter.c $(api_headers)
+tests_api_filter_preload_CPPFLAGS = $(api_cppflags)
+tests_api_filter_preload_CFLAGS = $(api_cflags)
 tests_api_fork_preload_SOURCES = tests/api/fork.c $(api_headers)
 tests_api_fork_preload_CPPFLAGS = $(api_cppflags)
 tests_api_fork_preload_CFLAGS = $(api_cflags)

@@ -12,7 +12,7 @@ malloc_usable_size malloc_trim mallinfo mallinfo2 malloc_stats malloc_info free_
 older="mallinfo mallopt cfree"
 
 # Interposed so that the control thread, which libc does not know, is stopped before credentials or namespaces change.
-identity="setuid setgid seteuid setegid setreuid setregid setresuid setresgid setgroups initgroups unshare setns"
+identity="setuid setgid seteuid setegid setreuid setregid setresuid setresgid setgroups initgroups unshare setns prctl"
 
 setup() {
 	[ -r "$HKTEST_LIB" ] || { echo "no library $HKTEST_LIB"; return 1; }

@@ -193,7 +193,7 @@ bool fd_points_at(int tid, const char *target)
 
 void start(void)
 {
-	hk_control_init();
+	hk_control_init(environ);
 	hk_control_poke();
 }
 

@@ -12,6 +12,8 @@
 #include <time.h>
 
 struct hk_options hk_options;
+_Atomic bool hk_filtered;
+HK_TLS bool hk_is_control;
 struct core_log core = {.decay_next_nsec = UINT64_MAX};
 
 HK_TLS unsigned core_tls;

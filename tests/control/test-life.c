@@ -33,7 +33,7 @@ static void test_starts_once(void)
 	hk_control_poke(); /* before init: nothing */
 	sleep_msec(20);
 	CHECK(task_count() == 1);
-	hk_control_init();
+	hk_control_init(environ);
 	errno = 4711;
 	for (int i = 0; i < 100; i++)
 		hk_control_poke();
@@ -57,7 +57,7 @@ static void test_one_winner(void)
 
 	for (int round = 0; round < 20; round++) {
 		pthread_barrier_init(&barrier, NULL, HK_COUNT(threads));
-		hk_control_init();
+		hk_control_init(environ);
 		for (size_t i = 0; i < HK_COUNT(threads); i++)
 			CHECK(pthread_create(&threads[i], NULL, poking_thread, &barrier) == 0);
 		for (size_t i = 0; i < HK_COUNT(threads); i++)
@@ -194,7 +194,7 @@ static void test_stop_and_resume(void)
 	uint64_t begin, worst = 0, all;
 	int before = 0;
 
-	hk_control_init();
+	hk_control_init(environ);
 	all = now_nsec();
 	for (int i = 0; i < 1000; i++) {
 		hk_control_poke();
@@ -395,7 +395,7 @@ static void test_vfork_child_starts_nothing(void)
 	int status, tid;
 	pid_t pid;
 
-	hk_control_init();
+	hk_control_init(environ);
 	pid = clone(vfork_child, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, NULL);
 	CHECK(pid > 0 && waitpid(pid, &status, 0) == pid);
 	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == HK_CONTROL_PHASE_NONE);
@@ -538,12 +538,12 @@ static void test_setns(void)
 
 /* ---- where it must keep quiet or cannot work ---- */
 
-static void filter(int nr)
+static void filter_with(int nr, unsigned action)
 {
 	struct sock_filter code[] = {
 	        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
 	        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)nr, 0, 1),
-	        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+	        BPF_STMT(BPF_RET | BPF_K, action),
 	        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
 	struct sock_fprog program = {HK_COUNT(code), code};
@@ -552,16 +552,34 @@ static void filter(int nr)
 	CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
 }
 
-static void test_seccomp_keeps_it_quiet(void)
+static void filter(int nr)
+{
+	filter_with(nr, SECCOMP_RET_ERRNO | EPERM);
+}
+
+/* As in sshd's child before login: the question whether there is a filter would be the last. */
+static void test_filter_that_kills(void)
 {
 	hk_options.control = HK_CONTROL_AUTO;
 	if (prctl(PR_GET_SECCOMP) != 0)
 		_exit(CASE_SKIP);
 	hk_control_init();
+	filter_with(SYS_prctl, SECCOMP_RET_KILL_PROCESS);
+	hk_control_poke();
+	CHECK(hk_control_phase == HK_CONTROL_PHASE_IDLE);
+	CHECK(task_count() == 1);
+}
+
+static void test_seccomp_keeps_it_quiet(void)
+{
+	hk_options.control = HK_CONTROL_AUTO;
+	if (prctl(PR_GET_SECCOMP) != 0)
+		_exit(CASE_SKIP);
+	hk_control_init(environ);
 	filter(1000); /* one that came after the constructor */
 	hk_control_poke();
 	CHECK(hk_control_phase == HK_CONTROL_PHASE_IDLE);
-	hk_control_init(); /* one that was there before */
+	hk_control_init(environ); /* one that was there before */
 	CHECK(hk_control_phase == HK_CONTROL_PHASE_IDLE);
 	sleep_msec(30);
 	CHECK(task_count() == 1);
@@ -618,7 +636,7 @@ static void test_no_process_allowed(void)
 	CHECK(getrlimit(RLIMIT_NPROC, &limit) == 0);
 	limit.rlim_cur = 1;
 	CHECK(setrlimit(RLIMIT_NPROC, &limit) == 0);
-	hk_control_init();
+	hk_control_init(environ);
 	for (int i = 0; i < 10; i++)
 		hk_control_poke();
 	sleep_msec(20);
@@ -677,6 +695,7 @@ int main(void)
 	        {"unshare passes errors on", test_unshare_can_be_refused, false},
 	        {"setns", test_setns, true},
 	        {"quiet under a seccomp filter", test_seccomp_keeps_it_quiet, false},
+	        {"quiet under one that kills for prctl", test_filter_that_kills, false},
 	        {"auto is thread", test_auto_is_thread, false},
 	        {"inline where close_range is refused", test_without_close_range, false},
 	        {"inline where no descriptor can be had", test_no_descriptors_allowed, false},

@@ -423,7 +423,7 @@ static void test_inline(void)
 
 	copy_board(0444);
 	hk_options.control = HK_CONTROL_INLINE;
-	hk_control_init();
+	hk_control_init(environ);
 	CHECK(level_now() == HKP_CALM); /* not before the heap is worth it */
 	hk_control_poke();
 	CHECK(board_is_critical());
@@ -452,7 +452,7 @@ static void test_inline_owner(void)
 	start();
 	CHECK(level_now() == HKP_CALM);
 	CHECK(chown(runtime_dir, 1234, 0) == 0);
-	hk_control_init();
+	hk_control_init(environ);
 	hk_control_poke();
 	CHECK(board_is_critical());
 }

@@ -260,18 +260,15 @@ static uint64_t *around_taken;
 
 static void around_begin(size_t bytes, const unsigned *freed, unsigned n_freed)
 {
-	struct hk_place places[HK_COUNT(around_blocks)];
 	void *blocks[HK_COUNT(around_blocks)];
 	struct hk_slab *empties = NULL;
-	enum hk_misuse what;
-	unsigned bad;
 	around = (struct hk_slabs){.lock = HK_LOCK_INIT(HK_RANK_CLASS), .class_idx = hk_class_of(bytes)};
 	hk_slabs_grow(&around);
 	hk_slabs_take(&around, around_blocks, HK_COUNT(around_blocks));
 	for (unsigned i = 0; i < n_freed; i++)
 		blocks[i] = around_blocks[freed[i]];
-	unsigned n = hk_slabs_locate(around.class_idx, blocks, n_freed, places, &bad, &what);
-	hk_slabs_give(&around, places, n, &empties);
+	hk_slabs_prepare(&around, blocks[0]);
+	hk_slabs_give(&around, blocks, n_freed, &empties);
 	if (hk_counters_private.hole_pages != 1)
 		violated("there is one hole", NULL);
 }

@@ -4,6 +4,7 @@ if HAVE_CMOCKA
 core_unit_tests = \
 	tests/libhakmem/base-test \
 	tests/libhakmem/caches-test \
+	tests/libhakmem/fork-test \
 	tests/libhakmem/heap-test \
 	tests/libhakmem/interleave-test \
 	tests/libhakmem/map-test \
@@ -22,6 +23,9 @@ tests_libhakmem_base_test_LDADD = $(core_unit_ldadd)
 tests_libhakmem_caches_test_SOURCES = tests/libhakmem/caches-test.c $(core_unit_sources)
 tests_libhakmem_caches_test_CFLAGS = $(core_unit_cflags)
 tests_libhakmem_caches_test_LDADD = $(core_unit_ldadd)
+tests_libhakmem_fork_test_SOURCES = tests/libhakmem/fork-test.c libhakmem/front/bootstrap.c $(core_unit_sources)
+tests_libhakmem_fork_test_CFLAGS = $(core_unit_cflags)
+tests_libhakmem_fork_test_LDADD = $(core_unit_ldadd)
 tests_libhakmem_heap_test_SOURCES = tests/libhakmem/heap-test.c $(core_unit_sources)
 tests_libhakmem_heap_test_CFLAGS = $(core_unit_cflags)
 tests_libhakmem_heap_test_LDADD = $(core_unit_ldadd)
@@ -40,6 +44,17 @@ tests_libhakmem_slab_test_LDADD = $(core_unit_ldadd)
 tests_libhakmem_stress_test_SOURCES = tests/libhakmem/stress-test.c $(core_unit_sources)
 tests_libhakmem_stress_test_CFLAGS = $(core_unit_cflags)
 tests_libhakmem_stress_test_LDADD = $(core_unit_ldadd)
+
+# Each system call of the library fails once at each place; with hakmemd's stand-in of the control thread's tests.
+if !SANITIZERS
+check_PROGRAMS += tests/libhakmem/faults
+TESTS += tests/libhakmem/faults
+endif
+tests_libhakmem_faults_SOURCES = tests/libhakmem/faults.c libhakmem/front/bootstrap.c libhakmem/front/identity.c \
+	tests/control/harness.c tests/control/harness.h tests/api/tap.h
+tests_libhakmem_faults_CPPFLAGS = $(AM_CPPFLAGS) -DHK_TEST_FAULTS
+tests_libhakmem_faults_CFLAGS = $(libhakmem_cflags) -pthread
+tests_libhakmem_faults_LDADD = libhakmem/libhakmem-faults.la
 
 # Nothing refers to the library's constructor, so no archive brings it: it is named where fork is tested.
 tests_libhakmem_interleave_test_SOURCES = tests/libhakmem/interleave-test.c libhakmem/front/bootstrap.c \

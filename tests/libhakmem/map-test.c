@@ -57,7 +57,9 @@ static void reciprocals_find_every_block_and_nothing_else(void **state)
 		for (uint64_t offset = 0; offset < info->n_slices * HK_SLICE_BYTES; offset++) {
 			uint64_t index = (offset * info->reciprocal) >> 32;
 			bool start = index * info->block_bytes == offset;
-			if (start != (offset % info->block_bytes == 0) || (start && index != offset / info->block_bytes))
+			bool low = (uint32_t)(offset * info->reciprocal) < info->reciprocal;
+			if (start != (offset % info->block_bytes == 0) || (start && index != offset / info->block_bytes) ||
+			    (offset < HK_SLICE_BYTES && low != start))
 				fail_msg("class %u: offset %lu", c, offset);
 		}
 	}

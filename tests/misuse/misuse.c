@@ -6,8 +6,9 @@
  * to the letter.
  * How: one table of cases.  The runner executes itself for each, `misuse CASE`; the case prints the address
  * it is going to misuse, then does so.  The runner puts the address into the expected line and compares it with the
- * first line on stderr, and expects SIGABRT.  A pointer that is not ours must be noticed at once; a double
- * free and a pointer into a block at the latest when the copy reaches its slab, which malloc_trim() forces.
+ * first line on stderr, and expects SIGABRT.  Each case runs in both modes: as the library is, where a pointer that
+ * is not ours must be noticed at once, a double free and a pointer into a block at the latest when the copy reaches
+ * its slab, which malloc_trim() forces; and with HAKMEM_CHECK=1, where all of it must be noticed at once.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +18,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -30,6 +32,9 @@
 #define NOT_OURS "hakmem: free(): invalid pointer 0x%lx: not allocated by hakmem"
 #define INTERIOR "hakmem: free(): invalid pointer 0x%lx: inside a block, not its start"
 #define DOUBLE "hakmem: double free of 0x%lx"
+#define BEYOND(n) "hakmem: the block of " #n " bytes at 0x%lx was written beyond its end"
+#define AFTER(n) "hakmem: the block of " #n " bytes at 0x%lx was written after it was freed"
+#define SIZED(n) "hakmem: free_sized(): " #n " bytes is not the size of the block at 0x%lx"
 #define REALLOC_NOT_OURS "hakmem: realloc(): invalid pointer 0x%lx: not allocated by hakmem"
 #define REALLOC_INTERIOR "hakmem: realloc(): invalid pointer 0x%lx: inside a block, not its start"
 
@@ -43,9 +48,18 @@ static void *announce(const void *p)
 	return block_hide((void *)(uintptr_t)p);
 }
 
-/* Brings every cached block back to its slab: the latest moment for what a magazine cannot see. */
+/* HAKMEM_CHECK=1 */
+static bool checked(void)
+{
+	return getenv("HAKMEM_CHECK") != NULL;
+}
+
+/* After the misuse: every cached block back to its slab, the latest moment for what a magazine cannot see.  Where
+ * blocks are watched that is too late. */
 static void flush(void)
 {
+	if (checked())
+		_exit(UNNOTICED);
 	malloc_trim(0);
 }
 
@@ -140,7 +154,7 @@ static void double_free_after_flush(void)
 	char *p = announced_block(48);
 
 	free(p);
-	flush();
+	malloc_trim(0);
 	free(block_hide(p));
 	flush();
 	free(neighbour);
@@ -330,92 +344,329 @@ static void finish_well(void)
 	memset(p, 1, 100);
 	free_many(2000, 48);
 	free(p);
-	flush();
+	malloc_trim(0);
 	_exit(0);
 }
+
+static void must(bool good)
+{
+	if (!good)
+		_exit(1);
+}
+
+#define MUST_FAIL(call, number)                                                                              \
+	do {                                                                                                 \
+		errno = 0;                                                                                   \
+		must(block_hide(call) == NULL && errno == (number));                                         \
+	} while (0)
 
 static void calloc_overflow(void)
 {
 	volatile size_t n = SIZE_MAX / 8, size = 16;
 
 	announce(NULL);
-	errno = 0;
-	if (block_hide(calloc(n, size)) != NULL || errno != ENOMEM)
-		_exit(1);
+	MUST_FAIL(calloc(n, size), ENOMEM);
 	finish_well();
 }
 
-static void free_sized_wrong(void)
+static void reallocarray_overflow(void)
 {
-	char *p = announced_block(48);
+	volatile size_t n = SIZE_MAX / 8, size = 16;
+	char *p = announced_block(40);
 
-	if (!family.free_sized)
-		_exit(1);
-	family.free_sized(p, 4000);
+	memset(p, 7, 40);
+	MUST_FAIL(reallocarray(block_hide(p), n, size), ENOMEM);
+	must(block_all((unsigned char *)p, 40, 7)); /* still there */
+	free(p);
 	finish_well();
+}
+
+static void memalign_overflow(void)
+{
+	volatile size_t alignment = (size_t)1 << 63, size = SIZE_MAX - 100;
+	void *p = NULL;
+
+	announce(NULL);
+	MUST_FAIL(memalign(4096, size), ENOMEM);
+	MUST_FAIL(memalign(alignment, 100), ENOMEM);
+	MUST_FAIL(aligned_alloc(alignment, 100), ENOMEM);
+	MUST_FAIL(valloc(size), ENOMEM);
+	MUST_FAIL(pvalloc(size), ENOMEM);
+	must(posix_memalign(&p, alignment, size) == ENOMEM && p == NULL);
+	finish_well();
+}
+
+static void free_sized_as(size_t n, size_t said)
+{
+	char *p = announced_block(n);
+
+	must(family.free_sized != NULL);
+	family.free_sized(p, said);
+}
+
+static void free_sized_more(void)
+{
+	free_sized_as(48, 4000);
+}
+
+static void free_sized_less(void)
+{
+	free_sized_as(4000, 48);
+}
+
+static void free_sized_mid(void)
+{
+	free_sized_as(300000, 200000);
+}
+
+static void free_sized_large(void)
+{
+	free_sized_as(5 * MIB, 5 * MIB + 4097);
+}
+
+static void free_sized_close(void)
+{
+	free_sized_as(100, 99);
+}
+
+static void free_sized_wild(void)
+{
+	must(family.free_sized != NULL);
+	family.free_sized(announce((const void *)0xdeadbeef0000), 100);
 }
 
 static void free_aligned_sized_wrong(void)
 {
 	char *p = announce(block_hide(aligned_alloc(64, 128)));
 
-	if (!family.free_aligned_sized)
-		_exit(1);
-	family.free_aligned_sized(p, 4096, 8192);
+	must(family.free_aligned_sized != NULL);
+	family.free_aligned_sized(p, 64, 8192);
+}
+
+static void free_aligned_sized_askew(void)
+{
+	char *p = block_hide(aligned_alloc(64, 128));
+
+	announce(p);
+	must(family.free_aligned_sized != NULL);
+	family.free_aligned_sized(block_hide(p), (size_t)1 << 40, 128);
+}
+
+/* ---- what only HAKMEM_CHECK=1 sees ---- */
+
+/* A string that is one byte too long. */
+static void overflow_of(size_t n)
+{
+	char *p = announced_block(n);
+
+	memset(p, 'x', n);
+	p[n] = '\0';
+	free(block_hide(p));
+}
+
+static void overflow_24(void)
+{
+	overflow_of(24);
+}
+
+static void overflow_1000(void)
+{
+	overflow_of(1000);
+}
+
+static void overflow_20k(void)
+{
+	overflow_of(20 * KIB);
+}
+
+static void overflow_200k(void)
+{
+	overflow_of(200 * KIB);
+}
+
+static void overflow_5m(void)
+{
+	overflow_of(5 * MIB);
+}
+
+static void overflow_of_nothing(void)
+{
+	overflow_of(0);
+}
+
+static void overflow_of_calloc(void)
+{
+	char *p = announce(block_hide(calloc(3, 8)));
+
+	p[24] = 1;
+	free(block_hide(p));
+}
+
+static void overflow_of_aligned(void)
+{
+	char *p = announce(block_hide(memalign(4096, 24)));
+
+	p[24] = 1;
+	free(block_hide(p));
+}
+
+static void overflow_before_realloc(void)
+{
+	char *p = announced_block(24);
+
+	p[25] = 1;
+	block_hide(realloc(block_hide(p), 4000));
+}
+
+static void overflow_at_exit(void)
+{
+	char *p = announced_block(24);
+
+	p[39] = 1;
+	exit(UNNOTICED);
+}
+
+static void write_after_free(void)
+{
+	char *p = announced_block(40);
+
+	free(p);
+	((char *)block_hide(p))[8] = 1;
+	free_many(5000, 40);
+}
+
+static void write_after_free_at_exit(void)
+{
+	char *p = announced_block(40);
+
+	free(p);
+	((char *)block_hide(p))[39] = 1;
+	exit(UNNOTICED);
+}
+
+/* The block is not handed out again for a while, so that the write cannot hit another's. */
+static void double_free_after_malloc(void)
+{
+	char *p = announced_block(40);
+
+	free(p);
+	block_hide(malloc(40));
+	free(block_hide(p));
+}
+
+static void patterns(void)
+{
+	unsigned char *p = (unsigned char *)announced_block(40);
+
+	must(block_all(p, 40, 0xa5) && malloc_usable_size(p) == 40);
+	memset(p, 0, 40);
+	free(p);
+	must(block_all(block_hide(p), 40, 0xdd));
+	p = block_hide(calloc(40, 1));
+	must(block_all(p, 40, 0));
+	p = block_hide(realloc(p, 60));
+	must(block_all(p, 40, 0) && block_all(p + 40, 20, 0xa5));
+	free(p);
 	finish_well();
 }
 
+static void allocate_in_handler(int sig)
+{
+	(void)sig;
+	free(block_hide(malloc(100)));
+}
+
+/* A timer at 1 kHz sooner or later interrupts malloc. */
+static void malloc_in_handler(void)
+{
+	struct itimerval timer = { { 0, 1000 }, { 0, 1000 } };
+
+	announce(NULL);
+	signal(SIGALRM, allocate_in_handler);
+	setitimer(ITIMER_REAL, &timer, NULL);
+	for (;;)
+		free_many(100, 200);
+}
+
 enum outcome {
-	STOPS,      /* one of the lines, then SIGABRT */
-	GOES_ON,    /* exit status 0, nothing on stderr */
-	EITHER,     /* goes on with a whole heap, or stops with a line of ours */
+	STOPS,   /* one of the lines, then SIGABRT */
+	GOES_ON, /* exit status 0, nothing on stderr */
+	UNSEEN,  /* nothing is promised in this mode, so the case does not run */
 };
 
 struct misuse {
 	const char *name;
 	void (*run)(void);
-	enum outcome outcome;
-	const char *line, *or_line; /* the second where two places may be the first to notice */
+	enum outcome outcome;        /* as the library is */
+	enum outcome check_outcome;  /* with HAKMEM_CHECK=1 */
+	const char *line, *or_line;  /* the second where two places may be the first to notice */
 };
 
 /* A large block's mapping may be gone by the second free: then its address is nobody's. */
 static const struct misuse cases[] = {
-	{ "double free", double_free, STOPS, DOUBLE, NULL },
-	{ "double free of a lone block", double_free_lone, STOPS, DOUBLE, NOT_OURS },
-	{ "double free of 1,000 bytes", double_free_1000, STOPS, DOUBLE, NULL },
-	{ "double free of 20 KiB", double_free_20k, STOPS, DOUBLE, NULL },
-	{ "double free of 200 KiB", double_free_200k, STOPS, DOUBLE, NOT_OURS },
-	{ "double free of 5 MiB", double_free_5m, STOPS, DOUBLE, NOT_OURS },
-	{ "double free after others", double_free_after_others, STOPS, DOUBLE, NULL },
-	{ "double free after a flush", double_free_after_flush, STOPS, DOUBLE, NULL },
-	{ "double free after a spill", double_free_after_spill, STOPS, DOUBLE, NULL },
-	{ "double free by two threads", double_free_by_thread, STOPS, DOUBLE, NULL },
-	{ "double free of an aligned block", double_free_aligned, STOPS, DOUBLE, NULL },
-	{ "free of the stack", free_stack, STOPS, NOT_OURS, NULL },
-	{ "free of a global", free_global, STOPS, NOT_OURS, NULL },
-	{ "free of a constant", free_constant, STOPS, NOT_OURS, NULL },
-	{ "free of code", free_code, STOPS, NOT_OURS, NULL },
-	{ "free of a mapping", free_mapping, STOPS, NOT_OURS, NULL },
-	{ "free of a mapping without access", free_no_access, STOPS, NOT_OURS, NULL },
-	{ "free of a wild pointer", free_wild, STOPS, NOT_OURS, NULL },
-	{ "free of a small number", free_small_number, STOPS, NOT_OURS, NULL },
-	{ "free of letters", free_letters, STOPS, NOT_OURS, NULL },
-	{ "free of the last address", free_top, STOPS, NOT_OURS, NULL },
-	{ "free of the data segment's end", free_brk, STOPS, NOT_OURS, NULL },
-	{ "free 16 bytes into a block", free_inside_16, STOPS, INTERIOR, NULL },
-	{ "free 8 bytes into a block", free_inside_8, STOPS, INTERIOR, NULL },
-	{ "free 1 byte into a block", free_inside_1, STOPS, INTERIOR, NULL },
-	{ "free into a block of 1,000 bytes", free_inside_1000, STOPS, INTERIOR, NULL },
-	{ "free into a block of 20 KiB", free_inside_20k, STOPS, INTERIOR, NULL },
-	{ "free into a block of 200 KiB", free_inside_200k, STOPS, INTERIOR, NULL },
-	{ "free into a block of 5 MiB", free_inside_5m, STOPS, INTERIOR, NULL },
-	{ "realloc of the stack", realloc_stack, STOPS, REALLOC_NOT_OURS, NULL },
-	{ "realloc of a wild pointer", realloc_wild, STOPS, REALLOC_NOT_OURS, NULL },
-	{ "realloc of a freed block", realloc_freed, STOPS, DOUBLE, NULL },
-	{ "realloc into a block", realloc_inside, STOPS, REALLOC_INTERIOR, INTERIOR },
-	{ "calloc that overflows", calloc_overflow, GOES_ON, NULL, NULL },
-	{ "free_sized with a wrong size", free_sized_wrong, EITHER, NULL, NULL },
-	{ "free_aligned_sized with a wrong size", free_aligned_sized_wrong, EITHER, NULL, NULL },
+	{ "double free", double_free, STOPS, STOPS, DOUBLE, NULL },
+	{ "double free of a lone block", double_free_lone, STOPS, STOPS, DOUBLE, NOT_OURS },
+	{ "double free of 1,000 bytes", double_free_1000, STOPS, STOPS, DOUBLE, NULL },
+	{ "double free of 20 KiB", double_free_20k, STOPS, STOPS, DOUBLE, NULL },
+	{ "double free of 200 KiB", double_free_200k, STOPS, STOPS, DOUBLE, NOT_OURS },
+	{ "double free of 5 MiB", double_free_5m, STOPS, STOPS, DOUBLE, NOT_OURS },
+	{ "double free after others", double_free_after_others, STOPS, STOPS, DOUBLE, NULL },
+	{ "double free after a flush", double_free_after_flush, STOPS, STOPS, DOUBLE, NULL },
+	{ "double free after a spill", double_free_after_spill, STOPS, STOPS, DOUBLE, NULL },
+	{ "double free by two threads", double_free_by_thread, STOPS, STOPS, DOUBLE, NULL },
+	{ "double free of an aligned block", double_free_aligned, STOPS, STOPS, DOUBLE, NULL },
+	{ "free of the stack", free_stack, STOPS, STOPS, NOT_OURS, NULL },
+	{ "free of a global", free_global, STOPS, STOPS, NOT_OURS, NULL },
+	{ "free of a constant", free_constant, STOPS, STOPS, NOT_OURS, NULL },
+	{ "free of code", free_code, STOPS, STOPS, NOT_OURS, NULL },
+	{ "free of a mapping", free_mapping, STOPS, STOPS, NOT_OURS, NULL },
+	{ "free of a mapping without access", free_no_access, STOPS, STOPS, NOT_OURS, NULL },
+	{ "free of a wild pointer", free_wild, STOPS, STOPS, NOT_OURS, NULL },
+	{ "free of a small number", free_small_number, STOPS, STOPS, NOT_OURS, NULL },
+	{ "free of letters", free_letters, STOPS, STOPS, NOT_OURS, NULL },
+	{ "free of the last address", free_top, STOPS, STOPS, NOT_OURS, NULL },
+	{ "free of the data segment's end", free_brk, STOPS, STOPS, NOT_OURS, NULL },
+	{ "free 16 bytes into a block", free_inside_16, STOPS, STOPS, INTERIOR, NULL },
+	{ "free 8 bytes into a block", free_inside_8, STOPS, STOPS, INTERIOR, NULL },
+	{ "free 1 byte into a block", free_inside_1, STOPS, STOPS, INTERIOR, NULL },
+	{ "free into a block of 1,000 bytes", free_inside_1000, STOPS, STOPS, INTERIOR, NULL },
+	{ "free into a block of 20 KiB", free_inside_20k, STOPS, STOPS, INTERIOR, NULL },
+	{ "free into a block of 200 KiB", free_inside_200k, STOPS, STOPS, INTERIOR, NULL },
+	{ "free into a block of 5 MiB", free_inside_5m, STOPS, STOPS, INTERIOR, NULL },
+	{ "realloc of the stack", realloc_stack, STOPS, STOPS, REALLOC_NOT_OURS, NULL },
+	{ "realloc of a wild pointer", realloc_wild, STOPS, STOPS, REALLOC_NOT_OURS, NULL },
+	{ "realloc of a freed block", realloc_freed, STOPS, STOPS, DOUBLE, NULL },
+	{ "realloc into a block", realloc_inside, STOPS, STOPS, REALLOC_INTERIOR, INTERIOR },
+	{ "calloc that overflows", calloc_overflow, GOES_ON, GOES_ON, NULL, NULL },
+	{ "reallocarray that overflows", reallocarray_overflow, GOES_ON, GOES_ON, NULL, NULL },
+	{ "memalign and its kin that overflow", memalign_overflow, GOES_ON, GOES_ON, NULL, NULL },
+	{ "free_sized with more", free_sized_more, STOPS, STOPS, SIZED(4000), NULL },
+	{ "free_sized with less", free_sized_less, STOPS, STOPS, SIZED(48), NULL },
+	{ "free_sized of 300,000 bytes with less", free_sized_mid, STOPS, STOPS, SIZED(200000), NULL },
+	{ "free_sized of 5 MiB with more", free_sized_large, STOPS, STOPS, SIZED(5246977), NULL },
+	{ "free_sized with one byte less", free_sized_close, UNSEEN, STOPS, SIZED(99), NULL },
+	{ "free_sized of a wild pointer", free_sized_wild, STOPS, STOPS,
+	  "hakmem: free_sized(): invalid pointer 0x%lx: not allocated by hakmem", NULL },
+	{ "free_aligned_sized with more", free_aligned_sized_wrong, STOPS, STOPS,
+	  "hakmem: free_aligned_sized(): 8192 bytes is not the size of the block at 0x%lx", NULL },
+	{ "free_aligned_sized with another alignment", free_aligned_sized_askew, STOPS, STOPS,
+	  "hakmem: free_aligned_sized(): the block at 0x%lx is not aligned to 1099511627776 bytes", NULL },
+	{ "a byte beyond 24", overflow_24, UNSEEN, STOPS, BEYOND(24), NULL },
+	{ "a byte beyond 1,000", overflow_1000, UNSEEN, STOPS, BEYOND(1000), NULL },
+	{ "a byte beyond 20 KiB", overflow_20k, UNSEEN, STOPS, BEYOND(20480), NULL },
+	{ "a byte beyond 200 KiB", overflow_200k, UNSEEN, STOPS, BEYOND(204800), NULL },
+	{ "a byte beyond 5 MiB", overflow_5m, UNSEEN, STOPS, BEYOND(5242880), NULL },
+	{ "a byte beyond nothing", overflow_of_nothing, UNSEEN, STOPS, BEYOND(0), NULL },
+	{ "a byte beyond calloc's", overflow_of_calloc, UNSEEN, STOPS, BEYOND(24), NULL },
+	{ "a byte beyond memalign's", overflow_of_aligned, UNSEEN, STOPS, BEYOND(24), NULL },
+	{ "beyond the end, noticed by realloc", overflow_before_realloc, UNSEEN, STOPS, BEYOND(24), NULL },
+	{ "beyond the end, noticed at exit", overflow_at_exit, UNSEEN, STOPS, BEYOND(24), NULL },
+	{ "write after free", write_after_free, UNSEEN, STOPS, AFTER(40), NULL },
+	{ "write after free, noticed at exit", write_after_free_at_exit, UNSEEN, STOPS, AFTER(40), NULL },
+	{ "double free after another malloc", double_free_after_malloc, UNSEEN, STOPS, DOUBLE, NULL },
+	{ "fresh and freed blocks have patterns", patterns, UNSEEN, GOES_ON, NULL, NULL },
+	{ "malloc in a signal handler inside malloc", malloc_in_handler, UNSEEN, STOPS,
+	  "hakmem: a signal handler called malloc or free, and had interrupted one of them", NULL },
 };
 #define N_CASES (sizeof(cases) / sizeof(cases[0]))
 
@@ -437,19 +688,23 @@ static void read_line(int fd, char *text, size_t size)
 	close(fd);
 }
 
-static void exec_case(const struct misuse *misuse, int out, int error)
+static void exec_case(const struct misuse *misuse, bool check, int out, int error)
 {
 	struct rlimit none = { 0, 0 };
 
 	setrlimit(RLIMIT_CORE, &none);
 	alarm(CASE_SECONDS);
+	if (check)
+		setenv("HAKMEM_CHECK", "1", 1);
+	else
+		unsetenv("HAKMEM_CHECK");
 	dup2(out, STDOUT_FILENO);
 	dup2(error, STDERR_FILENO);
 	execl("/proc/self/exe", "misuse", misuse->name, NULL);
 	_exit(126);
 }
 
-static bool run_case(const struct misuse *misuse, struct result *result)
+static bool run_case(const struct misuse *misuse, bool check, struct result *result)
 {
 	int out[2], error[2];
 	pid_t pid;
@@ -457,7 +712,7 @@ static bool run_case(const struct misuse *misuse, struct result *result)
 	if (pipe2(out, O_CLOEXEC) < 0 || pipe2(error, O_CLOEXEC) < 0 || (pid = fork()) < 0)
 		return false;
 	if (pid == 0)
-		exec_case(misuse, out[1], error[1]);
+		exec_case(misuse, check, out[1], error[1]);
 	close(out[1]);
 	close(error[1]);
 	read_line(out[0], result->address, sizeof(result->address));
@@ -479,28 +734,30 @@ static bool line_matches(const char *format, const struct result *result)
 	return strcmp(expected, result->error) == 0;
 }
 
-static bool as_expected(const struct misuse *misuse, const struct result *result)
+static bool as_expected(const struct misuse *misuse, enum outcome outcome, const struct result *result)
 {
 	bool aborted = WIFSIGNALED(result->status) && WTERMSIG(result->status) == SIGABRT;
 	bool went_on = WIFEXITED(result->status) && WEXITSTATUS(result->status) == 0 && !result->error[0];
 
-	switch (misuse->outcome) {
-	case STOPS: return aborted && (line_matches(misuse->line, result) || line_matches(misuse->or_line, result));
-	case GOES_ON: return went_on;
-	default: return went_on || (aborted && strncmp(result->error, "hakmem: ", 8) == 0);
-	}
+	if (outcome == GOES_ON)
+		return went_on;
+	return aborted && (line_matches(misuse->line, result) || line_matches(misuse->or_line, result));
 }
 
-static void report(const struct misuse *misuse)
+static void report(const struct misuse *misuse, bool check)
 {
+	enum outcome outcome = check ? misuse->check_outcome : misuse->outcome;
+	const char *mode = check ? ", HAKMEM_CHECK=1" : "";
 	struct result result;
 
+	if (outcome == UNSEEN)
+		return;
 	memset(&result, 0, sizeof(result));
-	if (!run_case(misuse, &result)) {
-		tap_ok(false, "%s: cannot be run: %s", misuse->name, strerror(errno));
+	if (!run_case(misuse, check, &result)) {
+		tap_ok(false, "%s%s: cannot be run: %s", misuse->name, mode, strerror(errno));
 		return;
 	}
-	if (tap_ok(as_expected(misuse, &result), "%s", misuse->name))
+	if (tap_ok(as_expected(misuse, outcome, &result), "%s%s", misuse->name, mode))
 		return;
 	printf("# address %s, status 0x%x%s, stderr: %s\n", result.address, result.status,
 	       WIFEXITED(result.status) && WEXITSTATUS(result.status) == UNNOTICED ? " (unnoticed)" : "",
@@ -534,6 +791,8 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	for (i = 0; i < N_CASES; i++)
-		report(&cases[i]);
+		report(&cases[i], false);
+	for (i = 0; i < N_CASES; i++)
+		report(&cases[i], true);
 	return tap_done();
 }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-# Not part of check: it takes some ten minutes where the machine has no KVM.
-EXTRA_DIST += tests/vm/check-vm tests/vm/image tests/vm/story
+# Not part of check: a real boot takes some ten minutes where the machine has no KVM.
+EXTRA_DIST += tests/vm/check-chroot tests/vm/check-vm tests/vm/image tests/vm/lib.sh tests/vm/story
 
-.PHONY: check-vm
-check-vm:
-	$(top_srcdir)/tests/vm/check-vm
+.PHONY: check-chroot check-vm
+check-chroot check-vm:
+	$(top_srcdir)/tests/vm/$@

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* The process is copied: by fork, and by ways of which nobody is told.  See fork.c. */
+#ifndef HK_FRONT_FORK_H
+#define HK_FRONT_FORK_H
+
+#include "base/attr.h"
+
+#include <stdatomic.h>
+
+/* Not 0, except in a copy of the process that has not been put in order yet. */
+extern _Atomic uint32_t *hk_fork_mark;
+
+/* In the constructor, once the options are read. */
+void hk_fork_init(void);
+
+/* On slow paths, under no lock and before any counter changes: is this a copy that fork's handlers did not see? */
+void hk_fork_missed(void) HK_NOINLINE;
+static inline void hk_fork_notice(void)
+{
+	if (HK_UNLIKELY(atomic_load_explicit(hk_fork_mark, memory_order_relaxed) != 1))
+		hk_fork_missed();
+}
+
+#endif

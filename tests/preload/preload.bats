@@ -1,0 +1,285 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# preload: the ways in which a preloaded allocator breaks programs; docs/preload.md has the table, a row each.
+#
+# PRELOAD_FORKS=10000 lengthens row 8, PRELOAD_THREADS row 19; PRELOAD_CHANGE_SYSCTL=1 lets row 20 change a setting of
+# the machine for a moment.
+
+setup() {
+	[ -r "$HKTEST_LIB" ] || { echo "no library $HKTEST_LIB"; return 1; }
+	export HAKMEM_RUNTIME_DIR="$BATS_TEST_TMPDIR/run" # no daemon there
+	bin=$top_builddir/tests/preload
+	cd "$BATS_TEST_TMPDIR"
+}
+
+preloaded() {
+	run env LD_PRELOAD="$HKTEST_LIB" "$@"
+	echo "$output"
+}
+
+# good PROGRAM CASE: the case ends with 0; 77 says why it cannot run here.
+good() {
+	preloaded "$bin/$1" "$2"
+	[ "$status" -ne 77 ] || skip "$output"
+	[ "$status" -eq 0 ]
+}
+
+need() {
+	type -P "$1" >/dev/null || skip "no $1"
+}
+
+# build FILE [OPTION...]: a small program from standard input.
+build() {
+	local file=$1
+	shift
+	need "${CC:-cc}"
+	"${CC:-cc}" -x c -o "$file" - -x none "$@"
+}
+
+@test "row 1: another preloaded library takes mmap, munmap and madvise, and allocates in its constructor" {
+	run env LD_PRELOAD="$HKTEST_LIB:$bin/.libs/meddler.so" "$bin/limits" meddled
+	echo "$output"
+	[ "$status" -eq 0 ]
+}
+
+@test "row 2: the environment is read once; options hold when the program overwrites it" {
+	preloaded perl -e '$0 = "x" x 500; $ENV{HAKMEM_CHECK} = 1; my @a = map { "y" x $_ } 1 .. 5000; print scalar @a'
+	[ "$output" = 5000 ]
+}
+
+@test "row 3: the library can be loaded late, and again: static TLS suffices, and it stays" {
+	build late -ldl <<-'END'
+		#include <dlfcn.h>
+		#include <stdio.h>
+		int main(int argc, char **argv)
+		{
+			for (int i = 0; i < 100 && argc == 2; i++) {
+				void *lib = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);
+				void *(*own_malloc)(unsigned long) = lib ? (void *(*)(unsigned long))dlsym(lib, "malloc") : 0;
+				void (*own_free)(void *) = lib ? (void (*)(void *))dlsym(lib, "free") : 0;
+				if (!lib || !own_malloc || !own_free)
+					return puts(dlerror()), 1;
+				void *p = own_malloc(100);
+				dlclose(lib);
+				own_free(p);
+			}
+			return 0;
+		}
+	END
+	run ./late "$HKTEST_LIB"
+	echo "$output"
+	[ "$status" -eq 0 ]
+}
+
+@test "row 5: a block of another namespace's malloc is refused, not mixed up" {
+	build other -ldl <<-'END'
+		#define _GNU_SOURCE
+		#include <dlfcn.h>
+		#include <stdio.h>
+		#include <stdlib.h>
+		int main(void)
+		{
+			void *libc = dlmopen(LM_ID_NEWLM, "libc.so.6", RTLD_NOW);
+			char *(*other_strdup)(const char *) = libc ? (char *(*)(const char *))dlsym(libc, "strdup") : 0;
+			void (*other_free)(void *) = libc ? (void (*)(void *))dlsym(libc, "free") : 0;
+			if (!other_strdup || !other_free)
+				return 3;
+			other_free(other_strdup("each to its own"));
+			free(other_strdup("and not across"));
+			return 0;
+		}
+	END
+	preloaded ./other
+	[ "$status" -eq 134 ]
+	[[ "$output" == *"hakmem: free(): invalid pointer 0x"*": not allocated by hakmem"* ]]
+}
+
+@test "row 7: errno is the program's, whatever the library does" {
+	good signals errno
+}
+
+@test "row 8: fork in a process whose threads never stop; the child flushes and allocates" {
+	good process fork-storm
+	[[ "$output" == *" forks" ]]
+}
+
+@test "row 8: a child made past fork's handlers is put in order" {
+	good process bare-fork
+}
+
+@test "row 9: a child on its parent's memory starts nothing and breaks nothing" {
+	good process clone-vm
+}
+
+@test "row 10: with raised privileges (AT_SECURE) no option and no pressure file is read" {
+	[ "$(id -u)" = 0 ] || skip "needs root"
+	need setpriv
+	dir=$(mktemp -d /tmp/hakmem-preload-XXXXXX)
+	chmod 755 "$dir"
+	cp "$HKTEST_LIB" "$dir/libhakmem.so.0"
+	build "$dir/secure" "$dir/libhakmem.so.0" "-Wl,-rpath,$dir" <<-'END'
+		#include <malloc.h>
+		#include <stdio.h>
+		#include <stdlib.h>
+		#include <sys/auxv.h>
+		int main(void)
+		{
+			void *p = malloc(100);
+			printf("AT_SECURE=%lu usable=%zu\n", getauxval(AT_SECURE), malloc_usable_size(p));
+			free(p);
+			return 0;
+		}
+	END
+	run env HAKMEM_CHECK=1 HAKMEM_HELP=1 "$dir/secure"
+	echo "$output"
+	[[ "$output" == *"hakmem: HAKMEM_CHECK"*"AT_SECURE=0 usable=100"* ]]
+	chmod 4755 "$dir/secure"
+	run setpriv --reuid=65534 --regid=65534 --clear-groups env HAKMEM_CHECK=1 HAKMEM_HELP=1 "$dir/secure"
+	echo "$output"
+	rm -rf "$dir"
+	[ "$output" = "AT_SECURE=1 usable=112" ]
+}
+
+@test "row 11: unshare works while the control thread runs" {
+	good process unshare
+}
+
+@test "row 11: setns into a user namespace works while the control thread runs" {
+	good process setns
+}
+
+@test "row 11: setuid reaches every thread, and the program cannot come back" {
+	good process setuid
+}
+
+@test "row 12: a signal to the process reaches its own threads at once" {
+	good signals delivery
+}
+
+@test "row 13: under strict seccomp the magazines serve without a system call" {
+	good limits seccomp-strict
+}
+
+@test "row 13: a filter that kills meets only calls for memory" {
+	good limits seccomp-filter
+}
+
+@test "row 14: closefrom leaves the library and the program's new descriptors alone" {
+	good process closefrom
+}
+
+@test "row 14: close_range, past libc" {
+	good process close-range
+}
+
+@test "row 14: close of every number" {
+	good process close-each
+}
+
+@test "row 14: a daemon goes into the background and closes everything" {
+	good process daemonize
+}
+
+@test "row 15: after exec nothing of the program before is left" {
+	good process exec
+}
+
+@test "row 17: in a chroot with nothing in it" {
+	good process chroot
+}
+
+@test "row 18: handlers that allocate at 1 kHz, outside of malloc" {
+	good signals handlers-outside
+}
+
+@test "row 18: handlers that interrupt malloc and allocate are found with HAKMEM_CHECK=1" {
+	HAKMEM_CHECK=1 preloaded "$bin/signals" handlers
+	[ "$status" -eq 134 ]
+	[ "${lines[0]}" = "hakmem: a signal handler called malloc or free, and had interrupted one of them" ]
+}
+
+@test "row 18: without it such a program goes on, or ends with a line; it never hangs" {
+	preloaded timeout 60 "$bin/signals" handlers
+	[ "$status" -eq 0 ] || { [ "$status" -eq 134 ] && [[ "$output" == *"hakmem: "* ]]; }
+}
+
+@test "row 19: ten thousand short threads leave nothing" {
+	good process thread-storm
+}
+
+@test "row 19: main calls pthread_exit, and the process ends with its last thread" {
+	good process main-exits
+}
+
+@test "row 20: RLIMIT_AS" {
+	good limits rlimit-as
+}
+
+@test "row 20: RLIMIT_DATA" {
+	good limits rlimit-data
+}
+
+@test "row 20: no descriptor may be opened (RLIMIT_NOFILE)" {
+	good limits rlimit-nofile
+}
+
+@test "row 20: no thread may be made (RLIMIT_NPROC)" {
+	good limits rlimit-nproc
+}
+
+@test "row 20: all memory is locked (mlockall)" {
+	good limits memlock
+}
+
+@test "row 20: vm.overcommit_memory=2" {
+	good limits overcommit
+}
+
+@test "row 20: a flush in a cgroup at its limit" {
+	good limits cgroup
+}
+
+@test "row 21: a partly filled SuperSlab never becomes a huge page" {
+	good limits thp
+}
+
+@test "row 22: what went back is gone at once (LazyFree is 0)" {
+	good limits lazyfree
+}
+
+@test "row 26: valgrind watches a preloaded program once it is told the library's name" {
+	need valgrind
+	build leak <<-'END'
+		#include <stdlib.h>
+		int main(void)
+		{
+			char *p = malloc(40);
+			p[40] = 1;
+			free(p);
+			return 0;
+		}
+	END
+	preloaded valgrind -q --error-exitcode=9 '--soname-synonyms=somalloc=libhakmem*' ./leak
+	[ "$status" -eq 9 ]
+	[[ "$output" == *"Invalid write of size 1"* ]]
+}
+
+@test "row 27: a static program is not ours, and runs" {
+	build static -static <<-'END'
+		#include <stdio.h>
+		#include <stdlib.h>
+		#include <string.h>
+		int main(void)
+		{
+			char line[4096];
+			FILE *maps = fopen("/proc/self/maps", "r");
+			free(malloc(1000));
+			while (maps && fgets(line, sizeof line, maps))
+				if (strstr(line, "hakmem"))
+					return 1;
+			return 0;
+		}
+	END
+	preloaded ./static
+	[ "$status" -eq 0 ]
+}
