@@ -36,7 +36,7 @@ static const struct {
 };
 
 static struct bench_options options;
-static char worker_path[PATH_MAX];
+static char worker_path[PATH_MAX], daemon_path[PATH_MAX];
 
 static void add_lib(const char *name, const char *path)
 {
@@ -81,6 +81,8 @@ static void find_own(void)
 	dir = dirname(self);
 	snprintf(worker_path, sizeof(worker_path), "%.*s/worker", (int)sizeof(worker_path) - 8, dir);
 	options.worker = worker_path;
+	snprintf(daemon_path, sizeof(daemon_path), "%.*s/../hakmemd/hakmemd", (int)sizeof(daemon_path) - 32, dir);
+	options.daemon = access(daemon_path, X_OK) == 0 ? daemon_path : NULL;
 	snprintf(path, sizeof(path), "%s/../libhakmem/.libs/libhakmem.so.0", dir);
 	if (access(path, R_OK) == 0)
 		add_lib("hakmem", realpath(path, NULL));
@@ -134,7 +136,8 @@ static void usage(FILE *stream)
 {
 	fputs("usage: hakmem-bench [OPTION...]\n"
 	      "  --runs N          runs of each measurement; medians are shown (default 3)\n"
-	      "  --only NAME,...   only these benchmarks\n"
+	      "  --only NAME,...   only these benchmarks; goals, or memory, speed and\n"
+	      "                    calls, its parts: the table of what was aimed at\n"
 	      "  --lib NAME=FILE   one more allocator; may be given again\n"
 	      "  --libs NAME,...   only these allocators\n"
 	      "  --json FILE       all values, for programs\n"
@@ -160,7 +163,7 @@ static void check_only(const char *names)
 	while ((name = strsep(&rest, ",")) != NULL) {
 		for (i = 0; i < bench_n_tables && strcmp(bench_tables[i].bench, name) != 0; i++)
 			;
-		if (i < bench_n_tables)
+		if (i < bench_n_tables || bench_listed("goals,memory,speed,calls", name))
 			continue;
 		fprintf(stderr, "hakmem-bench: no benchmark \"%s\"; --list names them\n", name);
 		exit(2);

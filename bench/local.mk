@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: MIT
 # Allocators side by side.  Built by `make bench` only: no test depends on a figure.
-EXTRA_PROGRAMS = bench/hakmem-bench bench/worker bench/swarm bench/freed
-CLEANFILES += $(EXTRA_PROGRAMS)
+EXTRA_PROGRAMS = bench/hakmem-bench bench/worker bench/swarm bench/freed bench/classes
+EXTRA_LTLIBRARIES = bench/record.la
+CLEANFILES += $(EXTRA_PROGRAMS) $(EXTRA_LTLIBRARIES)
 EXTRA_DIST += bench/README.md bench/control bench/two-services bench/parade bench/redis.py
 
 bench_hakmem_bench_SOURCES = \
 	bench/bench.h \
+	bench/daemon.c \
+	bench/goals.c \
 	bench/hakmem-bench.c \
 	bench/plan.c \
 	bench/run.c \
@@ -14,6 +17,7 @@ bench_hakmem_bench_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
 
 # No hardening and nothing built in: what is measured is the allocator, as the compiler calls it.
 bench_worker_SOURCES = \
+	bench/attached.c \
 	bench/battle.c \
 	bench/busy.c \
 	bench/fixed.c \
@@ -21,6 +25,8 @@ bench_worker_SOURCES = \
 	bench/latency.c \
 	bench/loads.c \
 	bench/micro.c \
+	bench/service.c \
+	bench/steady.c \
 	bench/threads.c \
 	bench/worker.c \
 	bench/worker.h
@@ -31,6 +37,14 @@ bench_swarm_SOURCES = bench/swarm.c
 bench_swarm_LDADD = protocol/libprotocol.la
 bench_freed_SOURCES = bench/freed.c
 
+bench_classes_SOURCES = bench/classes.c bench/record.h
+bench_classes_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE -I$(top_srcdir)/libhakmem
+bench_classes_LDADD = libhakmem/libhakmem-core.la
+bench_record_la_SOURCES = bench/record.c bench/record.h
+bench_record_la_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
+bench_record_la_CFLAGS = $(AM_CFLAGS) -fno-builtin
+bench_record_la_LDFLAGS = -module -shared -avoid-version -rpath $(libdir)
+
 .PHONY: bench
-bench: all $(EXTRA_PROGRAMS)
+bench: all $(EXTRA_PROGRAMS) $(EXTRA_LTLIBRARIES)
 	@echo "Now run bench/hakmem-bench; bench/hakmem-bench --help says how."

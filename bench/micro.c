@@ -6,6 +6,7 @@
  * A block is written to once, as every program does.  What is counted as one operation stands in README.md.
  */
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,17 +72,18 @@ static uint64_t run_objects(const struct row *row, uint64_t rounds)
 	return rounds * row->n_objects;
 }
 
-/* A buffer that is filled and doubled, 64 KiB to 64 MiB; every page is written, as when something is read in. */
+/* A buffer that is doubled, 64 KiB to 64 MiB; a byte in each `size` is written: each page, as when something is read
+ * in, or one byte of each half. */
 static uint64_t run_realloc(const struct row *row, uint64_t rounds)
 {
+	size_t step = row->size;
 	uint64_t i, n_ops = 0;
 
-	(void)row;
 	for (i = 0; i < rounds; i++) {
 		size_t size = 64 * KIB, from, at;
 		char *p = malloc(size);
 
-		for (at = 0; at < size; at += 4096)
+		for (at = 0; at < size; at += step)
 			touch(p + at);
 		while (size < 64 * MIB) {
 			from = size;
@@ -89,7 +91,7 @@ static uint64_t run_realloc(const struct row *row, uint64_t rounds)
 			p = realloc(p, size);
 			if (!p)
 				worker_fail("realloc to %zu bytes failed", size);
-			for (at = from; at < size; at += 4096)
+			for (at = from; at < size; at += step)
 				touch(p + at);
 			n_ops++;
 		}
@@ -125,8 +127,35 @@ static uint64_t run_wset(const struct row *row, uint64_t rounds)
 	return rounds * 1000;
 }
 
-/* One producer, one consumer, each with its own line; the far index is read again only when the near view is used up. */
+/* Two threads that the kernel has put on one core would measure its scheduler. */
+static void on_core(size_t wanted)
+{
+	cpu_set_t allowed, one;
+	int cpu;
+
+	if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0 || CPU_COUNT(&allowed) < 2)
+		return;
+	for (cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (!CPU_ISSET(cpu, &allowed) || wanted-- > 0)
+			continue;
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		pthread_setaffinity_np(pthread_self(), sizeof(one), &one);
+		return;
+	}
+}
+
+/* The other side gets the core, should it want this one. */
+static void wait_a_little(unsigned int *n_waits)
+{
+	if (++*n_waits % 1000 == 0)
+		sched_yield();
+}
+
+/* One producer, one consumer, each with its own line; the far index is read again only when the near view is used
+ * up. */
 #define QUEUE_SIZE 4096
+#define QUEUE_BLOCK 64
 
 static struct {
 	void *slots[QUEUE_SIZE];
@@ -137,10 +166,14 @@ static struct {
 static void *consume(void *arg)
 {
 	size_t n = *(const size_t *)arg, tail = 0, head = 0;
+	unsigned int n_waits = 0;
 
+	on_core(1);
 	while (tail < n) {
-		while (head == tail)
+		while (head == tail) {
 			head = atomic_load_explicit(&queue.head, memory_order_acquire);
+			wait_a_little(&n_waits);
+		}
 		for (; tail < head; tail++)
 			free(queue.slots[tail % QUEUE_SIZE]);
 		atomic_store_explicit(&queue.tail, tail, memory_order_release);
@@ -148,30 +181,37 @@ static void *consume(void *arg)
 	return NULL;
 }
 
-static void produce(size_t n, size_t size)
+static void *produce(void *arg)
 {
-	size_t head, tail = 0;
+	size_t n = *(const size_t *)arg, head, tail = 0;
+	unsigned int n_waits = 0;
+
+	on_core(0);
 
 	for (head = 0; head < n; head++) {
-		while (head - tail == QUEUE_SIZE)
+		while (head - tail == QUEUE_SIZE) {
 			tail = atomic_load_explicit(&queue.tail, memory_order_acquire);
-		touch(queue.slots[head % QUEUE_SIZE] = malloc(size));
+			wait_a_little(&n_waits);
+		}
+		touch(queue.slots[head % QUEUE_SIZE] = malloc(QUEUE_BLOCK));
 		if (head % 64 == 63)
 			atomic_store_explicit(&queue.head, head + 1, memory_order_release);
 	}
 	atomic_store_explicit(&queue.head, n, memory_order_release);
+	return NULL;
 }
 
 static uint64_t run_prodcons(const struct row *row, uint64_t rounds)
 {
 	size_t n = rounds * 10000;
-	pthread_t consumer;
+	pthread_t producer, consumer;
 
+	(void)row;
 	atomic_store(&queue.head, 0);
 	atomic_store(&queue.tail, 0);
-	if (pthread_create(&consumer, NULL, consume, &n) != 0)
+	if (pthread_create(&consumer, NULL, consume, &n) != 0 || pthread_create(&producer, NULL, produce, &n) != 0)
 		worker_fail("no thread");
-	produce(n, row->size);
+	pthread_join(producer, NULL);
 	pthread_join(consumer, NULL);
 	return n;
 }
@@ -179,6 +219,7 @@ static uint64_t run_prodcons(const struct row *row, uint64_t rounds)
 struct mt_arg {
 	const struct row *row;
 	uint64_t rounds;
+	size_t core;
 };
 
 static void *mt_thread(void *arg)
@@ -187,6 +228,7 @@ static void *mt_thread(void *arg)
 	void *blocks[1000];
 	uint64_t i;
 
+	on_core(mt->core);
 	for (i = 0; i < mt->rounds; i++)
 		round_of(blocks, mt->row->size, mt->row->n_objects, mt->row->lifo);
 	return NULL;
@@ -195,12 +237,12 @@ static void *mt_thread(void *arg)
 /* Operations of one thread: with a core for each, the figure is that of one thread alone, at best. */
 static uint64_t run_mt2(const struct row *row, uint64_t rounds)
 {
-	struct mt_arg arg = { row, rounds };
+	struct mt_arg args[2] = { { row, rounds, 0 }, { row, rounds, 1 } };
 	pthread_t threads[2];
 	int i;
 
 	for (i = 0; i < 2; i++)
-		if (pthread_create(&threads[i], NULL, mt_thread, &arg) != 0)
+		if (pthread_create(&threads[i], NULL, mt_thread, &args[i]) != 0)
 			worker_fail("no thread");
 	for (i = 0; i < 2; i++)
 		pthread_join(threads[i], NULL);
@@ -218,9 +260,10 @@ static const struct row rows[] = {
 	{ "lifo1024", run_objects, 1024, 1000, true },
 	{ "fifo1024", run_objects, 1024, 1000, false },
 	{ "ring10000", run_objects, 16, 10000, false },
-	{ "realloc", run_realloc, 0, 0, false },
+	{ "realloc", run_realloc, 4096, 0, false },
+	{ "regrow", run_realloc, 64 * MIB, 0, false },
 	{ "wset", run_wset, 0, 0, false },
-	{ "prodcons", run_prodcons, 64, 0, false },
+	{ "prodcons", run_prodcons, QUEUE_BLOCK, 0, false },
 	{ "mt2", run_mt2, 64, 1000, false },
 };
 #define N_ROWS (sizeof(rows) / sizeof(rows[0]))

@@ -95,10 +95,10 @@ const struct bench_table bench_tables[] = {
 	{ "micro", "micro: ns per operation", 1,
 	  { MICRO("pair16"), MICRO("pair1024"), MICRO("pair32k"), MICRO("lifo16"), MICRO("fifo16"), MICRO("lifo64"),
 	    MICRO("fifo64"), MICRO("lifo1024"), MICRO("fifo1024"), MICRO("ring10000") } },
-	{ "micro", "micro: ns per operation (realloc: a step; prodcons: a block; mt2: of each thread)", 1,
-	  { MICRO("realloc"), MICRO("wset"), MICRO("prodcons"), MICRO("mt2"),
-	    COLUMN("battle 5000000 random", "alloc_ns", "touch 5M"),
-	    COLUMN("battle 5000000 random", "free_ns", "random 5M") } },
+	{ "micro", "micro: ns per operation (realloc, regrow: a step; prodcons: a block; mt2: of each thread)", 1,
+	  { MICRO("realloc"), MICRO("regrow"), MICRO("wset"), MICRO("prodcons"), MICRO("mt2"),
+	    COLUMN("battle 5000000 random 4k", "alloc_ns", "touch 5M"),
+	    COLUMN("battle 5000000 random 4k", "free_ns", "random 5M") } },
 	LOAD("mixed", "mixed: 1M x 8..1024 B; MiB above the start", 499.71, 7.63),
 	LOAD("realistic", "realistic: 500K, 80 % to 128 B, 15 % to 1 KiB, 5 % to 32 KiB; MiB above the start", 477.3, 3.81),
 	{ "churn", "churn: 300K slots, sizes shift through 20 phases, then 90 % freed; MiB in all", 1,
@@ -111,10 +111,33 @@ const struct bench_table bench_tables[] = {
 	    { "idle 8 work", "per_thread_kib", "thread of 8", 0, "idle 8 nowork" },
 	    { "idle 64 work", "per_thread_kib", "thread of 64", 0, "idle 64 nowork" },
 	    { "idle 64 work", "flushed_per_thread_kib", "of 64, flushed", 0, "idle 64 nowork" } } },
-	LATENCY("latency 1", "noop", "latency: nothing at all (the timer and the machine), one thread, ns"),
+	{ "rest", "rest: all freed and the program quiet for 6 s, without and with hakmemd; MiB above the start", 1,
+	  { COLUMN("rest 5000000", "rested_above", "5M x 16 B"),
+	    COLUMN("hakmemd rest 5000000", "rested_above", "+ hakmemd"),
+	    COLUMN("threads own 6", "idle", "8 threads"),
+	    COLUMN("hakmemd threads own 6", "idle", "+ hakmemd"),
+	    COLUMN("threads xthread 6", "idle", "xthread"),
+	    COLUMN("hakmemd threads xthread 6", "idle", "+ hakmemd") } },
+	{ "redis", "redis: 750K x 200 B set and read, all dropped, quiet for 6 s; MiB in all, ns of its CPU per command", 1,
+	  { COLUMN("redis 6", "empty", "empty"), COLUMN("redis 6", "full", "full"), COLUMN("redis 6", "dropped", "dropped"),
+	    COLUMN("redis 6", "idle", "idle"), COLUMN("hakmemd redis 6", "idle", "+ hakmemd"),
+	    COLUMN("redis 6", "cpu_ns", "CPU ns") } },
+	{ "steady", "steady: two threads, a load that does not change, traced for 10 s; per second", 1,
+	  { COLUMN("steady 10", "memory_calls", "madvise+munmap+mmap"), COLUMN("steady 10", "all_calls", "all calls") } },
+	{ "attached", "attached: a program of one thread beside its allocator's, ns", 1,
+	  { COLUMN("HAKMEM_CONTROL=off attached", "putc_ns", "putc"),
+	    COLUMN("hakmemd attached", "putc_ns", "+ hakmemd"),
+	    COLUMN("HAKMEM_CONTROL=off attached", "shared_ns", "shared_ptr"),
+	    COLUMN("hakmemd attached", "shared_ns", "+ hakmemd"),
+	    COLUMN("HAKMEM_CONTROL=off attached", "setuid_usec", "setuid, us"),
+	    COLUMN("hakmemd attached", "setuid_usec", "+ hakmemd"),
+	    COLUMN("hakmemd attached", "first_setuid_usec", "the first") } },
+	LATENCY("latency 1", "timer", "latency: the timer's own, one thread, ns"),
+	LATENCY("latency 1", "noop", "latency: a call that does nothing, one thread, ns"),
 	LATENCY("latency 1", "malloc", "latency: malloc, one thread, ns"),
 	LATENCY("latency 1", "free", "latency: free, one thread, ns"),
-	LATENCY("latency 2", "noop", "latency: nothing at all, two threads, ns"),
+	LATENCY("latency 2", "timer", "latency: the timer's own, two threads, ns"),
+	LATENCY("latency 2", "noop", "latency: a call that does nothing, two threads, ns"),
 	LATENCY("latency 2", "malloc", "latency: malloc, two threads, ns"),
 	LATENCY("latency 2", "free", "latency: free, two threads, ns"),
 	{ "busy", "busy: a flush while 4 threads never stop; MiB above the start; kept = (after-live)/(before-live)", 1,
@@ -139,7 +162,12 @@ bool bench_listed(const char *list, const char *name)
 	return false;
 }
 
-bool bench_wanted(const struct bench_options *options, const struct bench_table *table)
+bool bench_wanted(const struct bench_options *options, const char *bench)
 {
-	return !options->only || bench_listed(options->only, table->bench);
+	return !options->only || bench_listed(options->only, bench);
+}
+
+bool bench_is_hakmem(const struct bench_lib *lib)
+{
+	return strcmp(lib->name, "hakmem") == 0;
 }

@@ -17,7 +17,8 @@
 
 #define JOB_SECONDS 300
 #define MAX_JOBS 128
-#define MAX_WORDS 8
+#define MAX_WORDS 12
+#define BESIDE_DAEMON "hakmemd "
 
 struct result {
 	const char *job; /* of the plan */
@@ -109,19 +110,26 @@ void bench_each(void (*visit)(void *arg, const char *job, size_t lib, const char
 		visit(arg, results[i].job, results[i].lib, results[i].key);
 }
 
+/* Of the daemon that runs beside the job; NULL = none. */
+static const char *runtime_dir;
+
 /* In the child: the job's words become the worker's arguments. */
 static void exec_worker(const struct bench_options *options, const struct bench_lib *lib, const char *job)
 {
 	char *argv[MAX_WORDS + 2] = { (char *)"worker" }, *rest = strdup(job), *word;
 	size_t n = 1;
 
-	while (n <= MAX_WORDS && (word = strsep(&rest, " ")) != NULL)
-		argv[n++] = word;
+	setenv("HAKMEM_RUNTIME_DIR", runtime_dir ? runtime_dir : "/nonexistent", runtime_dir != NULL);
+	while (n <= MAX_WORDS && (word = strsep(&rest, " ")) != NULL) {
+		if (n == 1 && strchr(word, '='))
+			putenv(word);
+		else if (n > 1 || strcmp(word, "hakmemd") != 0)
+			argv[n++] = word;
+	}
 	if (lib->path)
 		setenv("LD_PRELOAD", lib->path, 1);
 	else
 		unsetenv("LD_PRELOAD");
-	setenv("HAKMEM_RUNTIME_DIR", "/nonexistent", 0); /* no daemon takes part, unless one is named */
 	alarm(JOB_SECONDS);
 	execv(options->worker, argv);
 	fprintf(stderr, "hakmem-bench: cannot run %s: %s\n", options->worker, strerror(errno));
@@ -213,8 +221,17 @@ static void add_job(const char **jobs, size_t *n, const char *job)
 	for (i = 0; i < *n; i++)
 		if (strcmp(jobs[i], job) == 0)
 			return;
-	if (*n < MAX_JOBS)
-		jobs[(*n)++] = job;
+	if (*n == MAX_JOBS)
+		abort();
+	jobs[(*n)++] = job;
+}
+
+static void add_column(const char **jobs, size_t *n, const struct bench_column *column)
+{
+	if (column->job)
+		add_job(jobs, n, column->job);
+	if (column->minus)
+		add_job(jobs, n, column->minus);
 }
 
 static size_t wanted_jobs(const struct bench_options *options, const char **jobs)
@@ -222,33 +239,50 @@ static size_t wanted_jobs(const struct bench_options *options, const char **jobs
 	size_t n = 0, i;
 
 	for (i = 0; i < bench_n_tables; i++) {
-		const struct bench_column *column;
+		const struct bench_column *columns = bench_tables[i].columns;
+		size_t j;
 
-		if (!bench_wanted(options, &bench_tables[i]))
+		if (!bench_wanted(options, bench_tables[i].bench))
 			continue;
-		for (column = bench_tables[i].columns; column < bench_tables[i].columns + BENCH_MAX_COLUMNS; column++) {
-			if (!column->job)
-				break;
-			add_job(jobs, &n, column->job);
-			if (column->minus)
-				add_job(jobs, &n, column->minus);
-		}
+		for (j = 0; j < BENCH_MAX_COLUMNS && columns[j].job; j++)
+			add_column(jobs, &n, &columns[j]);
+	}
+	for (i = 0; i < bench_n_goals; i++) {
+		if (!bench_goal_wanted(options, &bench_goals[i]))
+			continue;
+		add_column(jobs, &n, &bench_goals[i].column);
+		add_column(jobs, &n, &bench_goals[i].other);
 	}
 	return n;
+}
+
+static void run_libs(const struct bench_options *options, const char *job, unsigned int run)
+{
+	size_t lib;
+
+	if (strncmp(job, BESIDE_DAEMON, strlen(BESIDE_DAEMON)) == 0) {
+		runtime_dir = bench_daemon_start(options->daemon);
+		if (!runtime_dir)
+			return;
+	}
+	for (lib = 0; lib < options->n_libs; lib++)
+		run_job(options, job, (lib + run) % options->n_libs);
+	if (runtime_dir)
+		bench_daemon_stop();
+	runtime_dir = NULL;
 }
 
 void bench_run(const struct bench_options *options)
 {
 	const char *jobs[MAX_JOBS];
-	size_t n_jobs = wanted_jobs(options, jobs), job, lib;
+	size_t n_jobs = wanted_jobs(options, jobs), job;
 	unsigned int run;
 
 	for (run = 0; run < options->n_runs; run++) {
 		for (job = 0; job < n_jobs; job++) {
 			fprintf(stderr, "run %u of %u, job %zu of %zu: %s\n", run + 1, options->n_runs, job + 1, n_jobs,
 				jobs[job]);
-			for (lib = 0; lib < options->n_libs; lib++)
-				run_job(options, jobs[job], (lib + run) % options->n_libs);
+			run_libs(options, jobs[job], run);
 		}
 	}
 }

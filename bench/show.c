@@ -32,11 +32,6 @@ static bool is_column(const struct bench_table *table, size_t i)
 	return i < BENCH_MAX_COLUMNS && table->columns[i].job;
 }
 
-static bool is_hakmem(const struct bench_lib *lib)
-{
-	return strcmp(lib->name, "hakmem") == 0;
-}
-
 /* The smallest median of a column; `others` leaves hakmem out.  False where there is none. */
 static bool best_of(const struct bench_options *options, const struct bench_column *column, bool others, double *ret)
 {
@@ -45,7 +40,7 @@ static bool best_of(const struct bench_options *options, const struct bench_colu
 	size_t i;
 
 	for (i = 0; i < options->n_libs; i++) {
-		if (others && is_hakmem(&options->libs[i]))
+		if (others && bench_is_hakmem(&options->libs[i]))
 			continue;
 		if (!bench_median(column, i, &median) || (found && median >= *ret))
 			continue;
@@ -108,7 +103,7 @@ static void print_ratios(const struct bench_options *options, const struct bench
 {
 	size_t lib = 0, i;
 
-	while (lib < options->n_libs && !is_hakmem(&options->libs[lib]))
+	while (lib < options->n_libs && !bench_is_hakmem(&options->libs[lib]))
 		lib++;
 	if (lib == options->n_libs || options->n_libs < 2)
 		return;
@@ -157,7 +152,7 @@ void bench_print(const struct bench_options *options)
 
 	print_machine(options);
 	for (i = 0; i < bench_n_tables; i++) {
-		if (!bench_wanted(options, &bench_tables[i]))
+		if (!bench_wanted(options, bench_tables[i].bench))
 			continue;
 		print_titles(&bench_tables[i]);
 		print_floors(&bench_tables[i]);
@@ -165,10 +160,11 @@ void bench_print(const struct bench_options *options)
 			print_row(options, &bench_tables[i], lib);
 		print_ratios(options, &bench_tables[i]);
 	}
+	bench_print_goals(options);
 	fflush(stdout); /* before the pictures, which take a while and fork */
 }
 
-static void json_string(FILE *stream, const char *text)
+void bench_json_string(FILE *stream, const char *text)
 {
 	fputc('"', stream);
 	for (; *text; text++) {
@@ -198,11 +194,11 @@ static void json_result(void *arg, const char *job, size_t lib, const char *key)
 	bench_median(&column, lib, &median);
 	fputs(json->begun ? ",\n    {\"job\": " : "\n    {\"job\": ", json->stream);
 	json->begun = true;
-	json_string(json->stream, job);
+	bench_json_string(json->stream, job);
 	fputs(", \"allocator\": ", json->stream);
-	json_string(json->stream, json->options->libs[lib].name);
+	bench_json_string(json->stream, json->options->libs[lib].name);
 	fputs(", \"key\": ", json->stream);
-	json_string(json->stream, key);
+	bench_json_string(json->stream, key);
 	fprintf(json->stream, ", \"median\": %.10g, \"values\": [", median);
 	for (i = 0; i < n; i++)
 		fprintf(json->stream, "%s%.10g", i ? ", " : "", values[i]);
@@ -221,17 +217,19 @@ bool bench_write_json(const struct bench_options *options)
 	}
 	uname(&system);
 	fprintf(json.stream, "{\n  \"kernel\": ");
-	json_string(json.stream, system.release);
+	bench_json_string(json.stream, system.release);
 	fprintf(json.stream, ",\n  \"cores\": %ld,\n  \"runs\": %u,\n  \"time\": %lld,\n  \"allocators\": {",
 		sysconf(_SC_NPROCESSORS_ONLN), options->n_runs, (long long)time(NULL));
 	for (i = 0; i < options->n_libs; i++) {
 		fputs(i ? ", " : "", json.stream);
-		json_string(json.stream, options->libs[i].name);
+		bench_json_string(json.stream, options->libs[i].name);
 		fputs(": ", json.stream);
-		json_string(json.stream, options->libs[i].path ? options->libs[i].path : "libc");
+		bench_json_string(json.stream, options->libs[i].path ? options->libs[i].path : "libc");
 	}
 	fputs("},\n  \"results\": [", json.stream);
 	bench_each(json_result, &json);
+	fputs("\n  ],\n  \"goals\": [", json.stream);
+	bench_write_goals(options, json.stream);
 	fputs("\n  ]\n}\n", json.stream);
 	return fclose(json.stream) == 0;
 }
@@ -302,12 +300,13 @@ static bool write_timeline_script(const struct bench_options *options)
 	      stream);
 	for (i = 0; i < options->n_libs; i++)
 		fprintf(stream, "%s'rss-%s.dat' with lines lw %d title '%s'", i ? ", " : "", options->libs[i].name,
-			is_hakmem(&options->libs[i]) ? 3 : 1, options->libs[i].name);
+			bench_is_hakmem(&options->libs[i]) ? 3 : 1, options->libs[i].name);
 	fputc('\n', stream);
 	return fclose(stream) == 0;
 }
 
-/* One line for each row of micro, one column for each allocator; realloc is left out, its unit is another. */
+/* One line for each row of micro, one column for each allocator; realloc and regrow are left out, theirs are
+ * milliseconds. */
 static size_t write_micro_data(const struct bench_options *options)
 {
 	char path[PATH_MAX];
@@ -328,7 +327,7 @@ static size_t write_micro_data(const struct bench_options *options)
 			const struct bench_column *column = &bench_tables[i].columns[j];
 			double median;
 
-			if (strcmp(column->title, "realloc") == 0 || !bench_median(column, 0, &median))
+			if (strncmp(column->title, "re", 2) == 0 || !bench_median(column, 0, &median))
 				continue;
 			fprintf(stream, "\n\"%s\"", column->title);
 			for (lib = 0; lib < options->n_libs; lib++)

@@ -18,7 +18,7 @@
 #define N_BLOCKS 500000
 #define ARRAY_BYTES (N_BLOCKS * sizeof(void *))
 #define STACK_BYTES (256 * KIB)
-#define IDLE_USEC 2000000
+#define IDLE_SECONDS 2
 
 enum step { ALLOCATE, FREE_OWN, RELEASE_OWN, END };
 
@@ -140,7 +140,7 @@ static void run_threads(int argc, char **argv)
 	for (i = 0; i < N_THREADS; i++)
 		worker_array_free(arrays[i], ARRAY_BYTES);
 	report_above("freed", start);
-	usleep(IDLE_USEC);
+	sleep((unsigned int)worker_number(argc, argv, 1, IDLE_SECONDS));
 	report_above("idle", start);
 	worker_release();
 	report_above("flushed", start);
@@ -155,6 +155,6 @@ static void run_threads(int argc, char **argv)
 }
 
 const struct worker_bench worker_threads[] = {
-	{ "threads", "own|xthread", run_threads },
+	{ "threads", "own|xthread [SECONDS]", run_threads },
 	{ NULL, NULL, NULL },
 };

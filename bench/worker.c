@@ -85,9 +85,9 @@ static const char *read_text(const char *path)
 	return text;
 }
 
-struct worker_memory worker_memory(void)
+static struct worker_memory memory_at(const char *path)
 {
-	const char *text = read_text("/proc/self/smaps_rollup");
+	const char *text = read_text(path);
 	struct worker_memory memory;
 
 	memory.lazyfree_kib = field_kib(text, "\nLazyFree:");
@@ -95,6 +95,33 @@ struct worker_memory worker_memory(void)
 	memory.anonymous_kib = field_kib(text, "\nAnonymous:");
 	memory.thp_kib = field_kib(text, "\nAnonHugePages:");
 	return memory;
+}
+
+struct worker_memory worker_memory(void)
+{
+	return memory_at("/proc/self/smaps_rollup");
+}
+
+struct worker_memory worker_memory_of(int pid)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", pid);
+	return memory_at(path);
+}
+
+int worker_spawn(char *const argv[], int output)
+{
+	int pid = fork();
+
+	if (pid != 0)
+		return pid;
+	unsetenv("LD_PRELOAD");
+	if (output < 0)
+		output = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	if (dup2(output, STDOUT_FILENO) >= 0)
+		execvp(argv[0], argv);
+	_exit(127);
 }
 
 double worker_rss_mib(void)
@@ -213,6 +240,7 @@ static void print_server(void)
 
 static const struct worker_bench *const groups[] = {
 	worker_battle, worker_micro, worker_loads, worker_threads, worker_fixed, worker_latency, worker_busy,
+	worker_steady, worker_attached, worker_redis,
 };
 #define N_GROUPS (sizeof(groups) / sizeof(groups[0]))
 

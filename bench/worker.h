@@ -26,7 +26,7 @@ struct worker_bench {
 };
 
 extern const struct worker_bench worker_battle[], worker_micro[], worker_loads[], worker_threads[],
-	worker_fixed[], worker_latency[], worker_busy[];
+	worker_fixed[], worker_latency[], worker_busy[], worker_steady[], worker_attached[], worker_redis[];
 
 /* Remembers a result; `format` makes the key. */
 void worker_report(double value, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -47,6 +47,7 @@ struct worker_memory {
 };
 
 struct worker_memory worker_memory(void);
+struct worker_memory worker_memory_of(int pid);
 double worker_rss_mib(void);
 double worker_peak_mib(void); /* the kernel's high-water mark */
 
@@ -85,6 +86,9 @@ static inline void *worker_keep(void *p)
 	__asm__ volatile("" : "+r"(p) : : "memory");
 	return p;
 }
+
+/* Runs a program without the preloaded allocator; its output goes to `output`.  The process id. */
+int worker_spawn(char *const argv[], int output);
 
 /* Sizes as programs ask for them: 80 % to 128 bytes, 15 % to 1 KiB, 5 % to 32 KiB. */
 size_t worker_realistic_size(uint64_t *random);

@@ -89,6 +89,8 @@ static const struct config_key config_keys[] = {
 		"a process quiet for this long gives its memory back; 0 = never"),
 	KEY("Idle", "FloorBytes", CONFIG_BYTES, policy.idle_floor_bytes, "1M", 0, ANY,
 		"unless it could give no more than this"),
+	KEY("Idle", "ThreadRestSec", CONFIG_SECONDS, policy.rest_nsec, "5", 0, HOUR,
+		"threads that rest so long in a busy process lose what they keep at hand; 0 = never"),
 	KEY("Idle", "Proactive", CONFIG_SWITCH, policy.proactive, "no", 0, 0,
 		"yes: while nothing on the host stalls, idle processes give their last bits back too"),
 	KEY("Limits", "ClientsMax", CONFIG_COUNT, clients_max, "16384", 1, 1000000, "processes in all"),

@@ -116,6 +116,8 @@ static void controller_view(struct controller *controller, struct client *client
 	view->changes = stats.superslabs_made + stats.mid_bytes + stats.large_bytes;
 	view->releasable_bytes = stats.releasable_bytes;
 	view->taken_bytes = controller_taken(&stats);
+	view->hot_bytes = stats.hot_bytes;
+	view->n_threads = (uint32_t)util_min(stats.threads, UINT32_MAX);
 	wants_cpu = policy_wants_cpu(config, view, now);
 	if (!wants_cpu && !policy_wants_held(config, view, now))
 		return;
@@ -165,6 +167,7 @@ static void controller_send(struct controller *controller, struct client *client
 		.flush = {.level = flush->level,
 			.reason = flush->why.reason,
 			.target_bytes = flush->target_bytes,
+			.rest_msec = flush->why.reason == HKP_REASON_IDLE && flush->level == 0 ? (uint32_t)(controller->daemon->config.policy.rest_nsec / NSEC_PER_MSEC) : 0,
 			/* The client stops in time to say so. */
 			.deadline_msec = (uint32_t)(controller->daemon->config.timeout_nsec * 3 / 4 / NSEC_PER_MSEC)}};
 	int r;

@@ -149,6 +149,17 @@ static enum policy_verdict policy_judge_idle(
 	return policy_held_off(client, now, 2) ? POLICY_HELD_OFF : POLICY_ASKED;
 }
 
+/* Of one that is not idle: then all of it is asked. */
+static enum policy_verdict policy_judge_threads(
+	const struct policy_config *config, uint64_t now, const struct policy_client *client)
+{
+	if (!config->rest_nsec || client->n_threads < 2 || client->hot_bytes <= config->idle_floor_bytes)
+		return POLICY_CALM;
+	if (client->busy_level >= 0)
+		return POLICY_BUSY;
+	return now < client->next_rest_nsec ? POLICY_CALM : POLICY_ASKED;
+}
+
 /* So that its domains are looked at in time. */
 static void policy_mark_able(const struct policy_config *config, uint64_t now, const struct policy_client *client)
 {
@@ -179,6 +190,11 @@ static bool policy_advise(const struct policy_config *config, uint64_t now, stru
 		idle = policy_judge_idle(config, now, client);
 		if (idle == POLICY_ASKED || verdict == POLICY_CALM)
 			verdict = idle;
+		if (verdict == POLICY_CALM && policy_judge_threads(config, now, client) == POLICY_ASKED) {
+			verdict = POLICY_ASKED;
+			ret_advice->level = 0;
+			ret_advice->rest = true;
+		}
 	}
 	ret_advice->target_bytes = UINT64_MAX;
 	client->verdict = verdict;
@@ -311,6 +327,11 @@ size_t policy_step(const struct policy_config *config, uint64_t now_nsec, struct
 void policy_sent(const struct policy_config *config, uint64_t now_nsec, struct policy_client *client,
 	unsigned level, enum hkp_reason reason)
 {
+	client->rest = reason == HKP_REASON_IDLE && level == 0;
+	if (client->rest) {
+		client->next_rest_nsec = now_nsec + config->rest_nsec;
+		return;
+	}
 	client->flushed_releasable_bytes = client->releasable_bytes;
 	if (reason == HKP_REASON_IDLE)
 		client->idle_flushed = true;

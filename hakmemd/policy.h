@@ -33,6 +33,8 @@
  *   regret    What a client takes again within regret_nsec was not worth taking: a tenth of it doubles its
  *             back-off, half of it quadruples it and halves the budgets around it.
  *   idle      No slow path and under 1 % of a CPU for idle_nsec: level 2, once per idle episode.
+ *   threads   A client that is not idle but keeps more than the floor in the magazines of several threads is asked to
+ *             empty those of threads that rest: at rest_nsec, and twice as long apart each time that gives nothing.
  *   proactive Unless turned off, as it is at first: while next to nothing stalls for memory or io on the host, idle
  *             clients are asked for less than the floor, too; one a second, and for a hundredth of a CPU's time.
  *   jitter    Times that many clients share are stretched by up to a quarter, each by its own part.
@@ -78,6 +80,7 @@ struct policy_config {
 	uint64_t regret_nsec;             /* what is taken again within this time was taken in vain */
 	uint64_t idle_nsec;               /* quiet this long is idle; 0 = never */
 	uint64_t idle_floor_bytes;        /* idle: the same floor */
+	uint64_t rest_nsec;               /* threads of a busy client that rest so long are emptied; 0 = never */
 	uint64_t proactive;               /* ask idle clients for less than that, while nothing stalls */
 };
 
@@ -159,7 +162,9 @@ struct policy_client {
 	uint64_t releasable_bytes; /* clamped by the caller to what the kernel says it holds */
 	uint64_t cpu_nsec;         /* of the whole process */
 	uint64_t taken_bytes;      /* grows when the program takes memory: SuperSlabs made, mid and large */
+	uint64_t hot_bytes;        /* in the magazines of its threads, as it says */
 	uint64_t held_bytes;       /* by the kernel's account; 0 = was not read for this step */
+	uint32_t n_threads;        /* that have any */
 	uint32_t seed;             /* of its part of the jitter; 0 = none */
 	int8_t busy_level;         /* a flush of this level is on its way; -1 = none */
 	bool has_cpu;              /* cpu_nsec was read for this step */
@@ -174,6 +179,8 @@ struct policy_client {
 	uint64_t look_cpu_nsec;   /* CPU time is looked at no sooner */
 	uint64_t next_flush_nsec[POLICY_N_LEVELS];
 	uint64_t backoff_nsec;
+	uint64_t next_rest_nsec;  /* its threads are asked for no sooner, */
+	uint64_t rest_backoff_nsec; /* and so long after the latest time */
 	uint64_t flushed_releasable_bytes; /* releasable when last asked */
 	double bytes_per_usec;    /* given back, moving average */
 	double trust;             /* truly given back / claimed, moving average */
@@ -190,6 +197,7 @@ struct policy_client {
 	bool idle;                /* quiet for idle_nsec */
 	bool idle_flushed;        /* in this episode */
 	bool proactive;           /* the latest flush was */
+	bool rest;                /* the latest flush was for threads that rest */
 	uint8_t regret_level;
 	uint8_t verdict;          /* enum policy_verdict of the latest step */
 	uint8_t verdict_level;    /* enum hkp_pressure then, of the domain that asked; calm = none did */
@@ -201,6 +209,7 @@ struct policy_advice {
 	unsigned level;               /* flush level */
 	enum hkp_reason reason;
 	uint64_t target_bytes;        /* UINT64_MAX = all there is */
+	bool rest;                    /* and of threads that rest, at level 0 */
 	double rank;                  /* higher goes first */
 };
 

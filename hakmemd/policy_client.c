@@ -205,6 +205,18 @@ static void policy_pace_proactive(const struct policy_client *client, uint64_t n
 			util_max(host->proactive_nsec, now_nsec + usec * NSEC_PER_USEC * POLICY_PROACTIVE_SHARE);
 }
 
+/* Little is expected of it, so nothing is learnt but when to ask again. */
+static void policy_threads_result(const struct policy_config *config, uint64_t now_nsec, struct policy_client *client,
+	const struct policy_outcome *outcome)
+{
+	uint64_t longer = util_max(client->rest_backoff_nsec * 2, config->rest_nsec);
+
+	client->rest_backoff_nsec = outcome->actual_bytes >= POLICY_PROACTIVE_BYTES
+		? config->rest_nsec
+		: util_min(longer, config->client_backoff_max_nsec);
+	client->next_rest_nsec = now_nsec + client->rest_backoff_nsec;
+}
+
 void policy_result(const struct policy_config *config, uint64_t now_nsec, struct policy_client *client,
 	const struct policy_outcome *outcome)
 {
@@ -212,6 +224,10 @@ void policy_result(const struct policy_config *config, uint64_t now_nsec, struct
 	double actual = (double)outcome->actual_bytes;
 
 	client->rebase = true;
+	if (client->rest) {
+		policy_threads_result(config, now_nsec, client, outcome);
+		return;
+	}
 	if (outcome->claimed_bytes)
 		client->trust += POLICY_EWMA *
 			((actual < (double)outcome->claimed_bytes ? actual / (double)outcome->claimed_bytes : 1) -

@@ -83,10 +83,10 @@ static void record_view(FILE *file, const struct policy_client *client)
 	fprintf(file,
 		"{\"id\":%" PRIu64 ",\"domain\":%" PRIu64 ",\"activity\":%" PRIu64 ",\"changes\":%" PRIu64
 		",\"releasable\":%" PRIu64 ",\"cpu\":%" PRIu64 ",\"has_cpu\":%d,\"taken\":%" PRIu64 ",\"held\":%" PRIu64
-		",\"excluded\":%d,\"busy\":%d,\"seed\":%" PRIu32 "}",
+		",\"hot\":%" PRIu64 ",\"threads\":%" PRIu32 ",\"excluded\":%d,\"busy\":%d,\"seed\":%" PRIu32 "}",
 		record_client_id(client), record_domain_id(client->domain), client->activity_nsec, client->changes,
 		client->releasable_bytes, client->cpu_nsec, client->has_cpu, client->taken_bytes, client->held_bytes,
-		client->excluded, client->busy_level, client->seed);
+		client->hot_bytes, client->n_threads, client->excluded, client->busy_level, client->seed);
 }
 
 /* Before the step, which changes what it is told (triggered, for one). */

@@ -22,6 +22,8 @@ struct why why_advice(const struct policy_advice *advice, const struct config *c
 	const struct policy_domain *domain = advice->domain;
 	uint64_t window_usec = config->policy.enter[0].window_usec;
 
+	if (advice->rest)
+		return (struct why){.reason = HKP_REASON_IDLE};
 	if (!domain)
 		return (struct why){
 			.reason = HKP_REASON_IDLE, .who = (now_nsec - advice->client->idle_since_nsec) / NSEC_PER_MSEC};
@@ -62,6 +64,8 @@ void why_words(const struct why *why, const struct registry *registry, char *ret
 {
 	if (why->reason == HKP_REASON_REQUEST)
 		snprintf(ret_words, size, "by uid %" PRIu64, why->who);
+	else if (why->reason == HKP_REASON_IDLE && !why->who)
+		snprintf(ret_words, size, "threads that rest");
 	else if (why->reason == HKP_REASON_IDLE)
 		snprintf(ret_words, size, "quiet %.1f s", (double)why->who / 1000);
 	else

@@ -16,7 +16,7 @@ struct config;
 struct registry;
 
 struct why {
-	uint64_t who;             /* request: the uid; idle: ms that it was quiet; pressure: id of the domain */
+	uint64_t who;             /* request: the uid; idle: ms that it was quiet, 0 = threads; pressure: id of the domain */
 	uint32_t some_usec;       /* pressure: stalled within the window, */
 	uint16_t window_msec;     /* which is that of level low; 10,000 at most */
 	int8_t headroom;          /* percent; -1 = unknown */

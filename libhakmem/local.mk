@@ -30,6 +30,7 @@ libhakmem_libhakmem_core_la_SOURCES = \
 	libhakmem/caches/thread.c libhakmem/caches/thread.h libhakmem/caches/thread_internal.h \
 	libhakmem/caches/sweep.c \
 	libhakmem/pools/mid.c libhakmem/pools/mid.h \
+	libhakmem/pools/span.c libhakmem/pools/span.h \
 	libhakmem/pools/large.c libhakmem/pools/large.h \
 	libhakmem/policy/flush.c libhakmem/policy/flush.h \
 	libhakmem/policy/stats.c libhakmem/policy/stats.h \

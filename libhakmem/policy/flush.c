@@ -6,7 +6,7 @@
 #include "base/options.h"
 #include "caches/thread.h"
 #include "policy/control.h"
-#include "pools/large.h"
+#include "pools/span.h"
 #include "slabs/superslab.h"
 
 /* After a flush of everything, how long new magazines stay small. */
@@ -118,7 +118,7 @@ static void flush_levels(struct flush *flush, unsigned level, struct hk_sweep *s
 {
 	if (!flush_cold(flush))
 		return;
-	if (level == HAK_LEVEL_COLD) {
+	if (level == HAK_LEVEL_COLD && sweep->rest_nsec == 0) {
 		flush_step(flush, hk_heap_decay(NULL));
 		return;
 	}
@@ -126,9 +126,9 @@ static void flush_levels(struct flush *flush, unsigned level, struct hk_sweep *s
 	if (!flush_slices(flush))
 		return;
 	hk_threads_sweep(flush->deadline_nsec, sweep);
-	if (!flush_slices(flush) || level == HAK_LEVEL_CACHES)
+	if (!flush_slices(flush) || level <= HAK_LEVEL_CACHES)
 		return;
-	if (!flush_step(flush, hk_large_trim(UINT64_MAX)) || !flush_holes(flush) || level == HAK_LEVEL_PAGES)
+	if (!flush_step(flush, hk_span_trim(UINT64_MAX)) || !flush_holes(flush) || level == HAK_LEVEL_PAGES)
 		return;
 	hk_threads_set_frugal(hk_clock_nsec() + FLUSH_FRUGAL_NSEC);
 }
@@ -155,9 +155,10 @@ static void flush_account(const struct flush *flush, const struct hk_sweep *swee
 	};
 }
 
-size_t hk_flush_run(unsigned level, size_t target_bytes, uint64_t budget_usec, struct hak_report *report)
+static size_t flush_run(unsigned level, uint64_t rest_nsec, size_t target_bytes, uint64_t budget_usec,
+			struct hak_report *report)
 {
-	struct hk_sweep sweep = {0};
+	struct hk_sweep sweep = {.rest_nsec = rest_nsec};
 	struct flush flush = {.target_bytes = target_bytes, .start_nsec = hk_clock_nsec()};
 	hk_lock_take(&flush_lock);
 	uint64_t now = hk_clock_nsec();
@@ -168,6 +169,16 @@ size_t hk_flush_run(unsigned level, size_t target_bytes, uint64_t budget_usec, s
 	flush_account(&flush, &sweep, report);
 	hk_lock_drop(&flush_lock);
 	return flush.released;
+}
+
+size_t hk_flush_run(unsigned level, size_t target_bytes, uint64_t budget_usec, struct hak_report *report)
+{
+	return flush_run(level, 0, target_bytes, budget_usec, report);
+}
+
+size_t hk_flush_rested(uint64_t rest_nsec, uint64_t budget_usec, struct hak_report *report)
+{
+	return flush_run(HAK_LEVEL_COLD, rest_nsec, HAK_TARGET_ALL, budget_usec, report);
 }
 
 size_t hk_flush_class(unsigned class_idx)
@@ -193,8 +204,8 @@ void hk_decay_run(uint64_t now_nsec, uint64_t *ret_next_nsec)
 		return;
 	unsigned reserve;
 	hk_heap_decay(&reserve);
-	hk_large_trim(now_nsec > decay ? now_nsec - decay : 0);
-	bool more = reserve != 0 || hk_large_oldest() != UINT64_MAX;
+	hk_span_trim(now_nsec > decay ? now_nsec - decay : 0);
+	bool more = reserve != 0 || hk_span_oldest() != UINT64_MAX;
 	*ret_next_nsec = more ? now_nsec + step : UINT64_MAX;
 	if (!more)
 		atomic_store_explicit(&decay_next_nsec, 0, memory_order_relaxed);

@@ -7,7 +7,7 @@
 #include "caches/thread.h"
 #include "os/meta.h"
 #include "policy/flush.h"
-#include "pools/large.h"
+#include "pools/span.h"
 #include "slabs/superslab.h"
 
 #include <string.h>

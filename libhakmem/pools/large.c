@@ -1,54 +1,44 @@
 /* SPDX-License-Identifier: MIT */
-/* Large blocks and their cache: see large.h. */
+/* Large blocks: see large.h. */
 #include "pools/large.h"
 
 #include "base/counters.h"
 #include "map/pagemap.h"
 #include "os/meta.h"
 #include "os/pages.h"
+#include "pools/span.h"
 
 #define LARGE_NAME "hakmem: large"
 
-/* What the cache may hold: few blocks, none of them huge. */
-#define LARGE_CACHE_SLOTS   16u
-#define LARGE_CACHE_ONE_MAX ((size_t)32 << 20)
-#define LARGE_CACHE_MAX     ((size_t)64 << 20)
+/* A span is made larger for a block only if it has the pages for such a part of it: moving it costs about what the
+ * page faults of a few hundred KiB do. */
+#define LARGE_REUSE_LEAST 4u
 
 struct hk_large {
 	char *base;
-	size_t bytes;          /* mapped */
-	uint64_t freed_nsec;   /* while cached: when it was freed */
+	size_t bytes;          /* what the program has: whole pages */
+	size_t mapped_bytes;   /* at least that; the rest of a region that the block fills in part */
 	struct hk_large *next; /* in the list of unused records */
 };
 
-static struct hk_lock large_lock = HK_LOCK_INIT(HK_RANK_LARGE);
-static struct hk_large *large_cache[LARGE_CACHE_SLOTS]; /* guarded by large_lock, like all below */
-static size_t large_cache_bytes;
-static struct hk_large *large_records;
-
-struct hk_lock *hk_large_lock(void)
-{
-	return &large_lock;
-}
+static struct hk_large *large_records; /* unused ones; guarded by hk_large_lock() */
 
 static struct hk_large *large_record(void)
 {
-	hk_lock_take(&large_lock);
+	hk_lock_take(hk_large_lock());
 	struct hk_large *large = large_records;
 	if (large != NULL)
 		large_records = large->next;
-	hk_lock_drop(&large_lock);
+	hk_lock_drop(hk_large_lock());
 	return large != NULL ? large : hk_meta_bump(sizeof *large);
 }
 
-/* A record without a mapping; `unmapped` is how much less is mapped. */
-static void large_record_free(struct hk_large *large, int64_t unmapped)
+static void large_record_free(struct hk_large *large)
 {
-	hk_lock_take(&large_lock);
-	hk_count(mapped_bytes, -unmapped);
+	hk_lock_take(hk_large_lock());
 	large->next = large_records;
 	large_records = large;
-	hk_lock_drop(&large_lock);
+	hk_lock_drop(hk_large_lock());
 }
 
 static void large_enter(struct hk_large *large)
@@ -66,112 +56,12 @@ static void large_leave(struct hk_large *large)
 /* Process-wide counters move to a new place while all locks are held: so they change under one. */
 static void large_count(int64_t bytes, int64_t mapped)
 {
-	hk_lock_take(&large_lock);
+	hk_lock_take(hk_large_lock());
 	hk_count(large_bytes, bytes);
 	hk_count(used_bytes, bytes);
 	hk_count(mapped_bytes, mapped);
-	hk_lock_drop(&large_lock);
+	hk_lock_drop(hk_large_lock());
 	hk_counters_touch();
-}
-
-/* Under the lock: take slot `i` out of the cache. */
-static struct hk_large *large_uncache(unsigned i)
-{
-	struct hk_large *large = large_cache[i];
-	large_cache[i] = NULL;
-	large_cache_bytes -= large->bytes;
-	hk_count(large_cached_bytes, -(int64_t)large->bytes);
-	return large;
-}
-
-/* The tightest cached block that fits without wasting more than an eighth. */
-static struct hk_large *large_reuse(size_t bytes, size_t alignment)
-{
-	unsigned best = LARGE_CACHE_SLOTS;
-	hk_lock_take(&large_lock);
-	for (unsigned i = 0; i < LARGE_CACHE_SLOTS; i++) {
-		struct hk_large *large = large_cache[i];
-		if (large == NULL || large->bytes < bytes || large->bytes - bytes > bytes / 8 ||
-		    ((uintptr_t)large->base & (alignment - 1)) != 0)
-			continue;
-		if (best == LARGE_CACHE_SLOTS || large->bytes < large_cache[best]->bytes)
-			best = i;
-	}
-	struct hk_large *large = best != LARGE_CACHE_SLOTS ? large_uncache(best) : NULL;
-	hk_lock_drop(&large_lock);
-	return large;
-}
-
-static struct hk_large *large_map(size_t bytes, size_t alignment)
-{
-	struct hk_large *large = large_record();
-	if (large == NULL)
-		return NULL;
-	large->bytes = bytes;
-	large->base = hk_os_map(bytes, alignment, LARGE_NAME);
-	if (large->base != NULL && hk_pagemap_cover(large->base, bytes)) {
-		hk_os_set_thp(large->base, bytes, false);
-		return large;
-	}
-	if (large->base != NULL)
-		hk_os_unmap(large->base, bytes);
-	large_record_free(large, 0);
-	return NULL;
-}
-
-void *hk_large_new(size_t bytes, size_t alignment, bool *ret_zero)
-{
-	bytes = hk_round_up(bytes, HK_PAGE_BYTES);
-	alignment = HK_MAX(alignment, HK_SUPERSLAB_BYTES);
-	struct hk_large *large = large_reuse(bytes, alignment);
-	*ret_zero = large == NULL;
-	if (large == NULL && (large = large_map(bytes, alignment)) == NULL)
-		return NULL;
-	large_enter(large);
-	large_count((int64_t)large->bytes, *ret_zero ? (int64_t)bytes : 0);
-	return large->base;
-}
-
-/* Keep a freed block for reuse; false where the cache has no room. */
-static bool large_cache_put(struct hk_large *large)
-{
-	unsigned i = 0;
-	bool ok = false;
-	large->freed_nsec = hk_clock_coarse_nsec();
-	hk_lock_take(&large_lock);
-	if (large->bytes <= LARGE_CACHE_ONE_MAX && large_cache_bytes + large->bytes <= LARGE_CACHE_MAX) {
-		while (i < LARGE_CACHE_SLOTS && large_cache[i] != NULL)
-			i++;
-		ok = i < LARGE_CACHE_SLOTS;
-	}
-	if (ok) {
-		large_cache[i] = large;
-		large_cache_bytes += large->bytes;
-		hk_count(large_cached_bytes, large->bytes);
-	}
-	hk_lock_drop(&large_lock);
-	return ok;
-}
-
-static size_t large_unmap(struct hk_large *large)
-{
-	size_t bytes = large->bytes;
-	if (!hk_os_unmap(large->base, bytes) && !hk_os_purge(large->base, bytes))
-		bytes = 0;
-	large_record_free(large, (int64_t)large->bytes);
-	return bytes;
-}
-
-bool hk_large_free(void *pointer)
-{
-	struct hk_large *large = hk_pagemap_large(pointer);
-	if (large == NULL || large->base != pointer)
-		return false;
-	large_leave(large);
-	large_count(-(int64_t)large->bytes, 0);
-	if (!large_cache_put(large))
-		large_unmap(large);
-	return true;
 }
 
 bool hk_large_contains(const void *pointer)
@@ -197,7 +87,7 @@ static bool large_move(struct hk_large *large, size_t bytes)
 		return false;
 	large_leave(large); /* the old entries go before the old addresses do */
 	bool moved = hk_pagemap_cover(target, bytes) &&
-		     hk_os_move(large->base, large->bytes, target, bytes, LARGE_NAME);
+		     hk_os_move(large->base, large->mapped_bytes, target, bytes, LARGE_NAME);
 	if (moved)
 		large->base = target;
 	else
@@ -206,41 +96,127 @@ static bool large_move(struct hk_large *large, size_t bytes)
 	return moved;
 }
 
+/* Into the span behind the block. */
+static bool large_absorb(struct hk_large *large, size_t bytes)
+{
+	struct hk_span span;
+	if (!hk_span_take_at(large->base + large->mapped_bytes, bytes - large->mapped_bytes, &span))
+		return false;
+	large->mapped_bytes += span.bytes;
+	return true;
+}
+
+/* Room for `bytes`, more than is mapped; by how much more is mapped in all is in `*ret_mapped`. */
+static bool large_grow(struct hk_large *large, size_t bytes, int64_t *ret_mapped)
+{
+	if (large_absorb(large, bytes))
+		return true;
+	if (!hk_os_resize(large->base, large->mapped_bytes, bytes) && !large_move(large, bytes))
+		return false;
+	*ret_mapped = (int64_t)(bytes - large->mapped_bytes);
+	large->mapped_bytes = bytes;
+	return true;
+}
+
+/* What is behind the first `bytes` of a block goes back: whole regions become a span, pages before them go at once. */
+static void large_shrink(struct hk_large *large, size_t bytes)
+{
+	size_t keep = HK_MIN(hk_round_up(bytes, HK_SUPERSLAB_BYTES), large->mapped_bytes), behind = large->mapped_bytes - keep;
+	if (HK_MIN(keep, large->bytes) > bytes)
+		hk_os_purge(large->base + bytes, HK_MIN(keep, large->bytes) - bytes);
+	large->mapped_bytes = keep;
+	if (behind != 0)
+		hk_span_put(large->base + keep, behind, large->bytes > keep ? large->bytes - keep : 0);
+}
+
 void *hk_large_resize(void *pointer, size_t bytes)
 {
 	struct hk_large *large = hk_pagemap_large(pointer);
 	size_t old_bytes = large->bytes;
+	int64_t mapped = 0;
 	bytes = hk_round_up(bytes, HK_PAGE_BYTES);
-	if (bytes == old_bytes)
-		return pointer;
-	if (!hk_os_resize(pointer, old_bytes, bytes) && (bytes < old_bytes || !large_move(large, bytes)))
+	if (bytes > large->mapped_bytes && !large_grow(large, bytes, &mapped))
 		return NULL;
+	if (bytes < old_bytes)
+		large_shrink(large, bytes);
 	large->bytes = bytes;
-	large_count((int64_t)(bytes - old_bytes), (int64_t)(bytes - old_bytes));
+	if (bytes != old_bytes)
+		large_count((int64_t)(bytes - old_bytes), mapped);
 	return large->base;
 }
 
-uint64_t hk_large_oldest(void)
+/* ---- new and free -------------------------------------------------------------------------------------- */
+
+/* Pages of a span behind the block are not the program's: much of that would be waste. */
+static void large_purge_tail(const struct hk_large *large, size_t touched_bytes)
 {
-	uint64_t oldest = UINT64_MAX;
-	hk_lock_take(&large_lock);
-	for (unsigned i = 0; i < LARGE_CACHE_SLOTS; i++)
-		if (large_cache[i] != NULL)
-			oldest = HK_MIN(oldest, large_cache[i]->freed_nsec);
-	hk_lock_drop(&large_lock);
-	return oldest;
+	if (touched_bytes > large->bytes && touched_bytes - large->bytes > large->bytes / 8)
+		hk_os_purge(large->base + large->bytes, large->mapped_bytes - large->bytes);
 }
 
-size_t hk_large_trim(uint64_t before_nsec)
+/* A span that is large enough, or one that the kernel can make so: its pages are there already. */
+static bool large_reuse(struct hk_large *large, size_t bytes, size_t alignment)
 {
-	size_t bytes = 0;
-	for (unsigned i = 0; i < LARGE_CACHE_SLOTS; i++) {
-		hk_lock_take(&large_lock);
-		bool old = large_cache[i] != NULL && large_cache[i]->freed_nsec <= before_nsec;
-		struct hk_large *large = old ? large_uncache(i) : NULL;
-		hk_lock_drop(&large_lock);
-		if (large != NULL)
-			bytes += large_unmap(large);
+	struct hk_span span;
+	int64_t mapped = 0;
+	bool fits = hk_span_take(bytes, alignment, &span);
+	if (!fits && (alignment != HK_SUPERSLAB_BYTES || !hk_span_take_fullest(bytes / LARGE_REUSE_LEAST, &span)))
+		return false;
+	large->base = span.base;
+	large->bytes = bytes;
+	large->mapped_bytes = span.bytes;
+	large_enter(large);
+	if (fits || large_grow(large, bytes, &mapped)) {
+		if (fits)
+			large_purge_tail(large, span.touched_bytes);
+		large_count((int64_t)bytes, mapped);
+		return true;
 	}
-	return bytes;
+	large_leave(large);
+	hk_span_put(span.base, span.bytes, span.touched_bytes);
+	return false;
+}
+
+static bool large_map(struct hk_large *large, size_t bytes, size_t alignment)
+{
+	large->base = hk_os_map(bytes, alignment, LARGE_NAME);
+	if (large->base == NULL)
+		return false;
+	if (!hk_pagemap_cover(large->base, bytes)) {
+		hk_os_unmap(large->base, bytes);
+		return false;
+	}
+	hk_os_set_thp(large->base, bytes, false);
+	large->bytes = large->mapped_bytes = bytes;
+	large_enter(large);
+	large_count((int64_t)bytes, (int64_t)bytes);
+	return true;
+}
+
+void *hk_large_new(size_t bytes, size_t alignment, bool *ret_zero)
+{
+	struct hk_large *large = large_record();
+	bytes = hk_round_up(bytes, HK_PAGE_BYTES);
+	alignment = HK_MAX(alignment, HK_SUPERSLAB_BYTES);
+	if (large == NULL)
+		return NULL;
+	*ret_zero = !large_reuse(large, bytes, alignment);
+	if (*ret_zero && !large_map(large, bytes, alignment)) {
+		large_record_free(large);
+		return NULL;
+	}
+	return large->base;
+}
+
+bool hk_large_free(void *pointer)
+{
+	struct hk_large *large = hk_pagemap_large(pointer);
+	if (large == NULL || large->base != pointer)
+		return false;
+	size_t bytes = large->bytes, mapped_bytes = large->mapped_bytes;
+	large_leave(large);
+	large_count(-(int64_t)bytes, 0);
+	large_record_free(large);
+	hk_span_put(pointer, mapped_bytes, bytes);
+	return true;
 }

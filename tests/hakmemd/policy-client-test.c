@@ -369,6 +369,86 @@ static void test_proactive_takes_little_cpu(void **state)
 	assert_in_range(second, 5, 6);
 }
 
+/* ---- threads that rest in a busy process ---- */
+
+static void world_busy_threads(struct world *world)
+{
+	world->config.idle_nsec = 30 * NSEC_PER_SEC;
+	world->config.rest_nsec = 5 * NSEC_PER_SEC;
+	world->clients[A1].n_threads = 8;
+	world->clients[A1].hot_bytes = 4 * MIB;
+}
+
+/* A second in which the program of A1 goes on. */
+static void world_busy_second(struct world *world)
+{
+	world->clients[A1].activity_nsec++;
+	world_seconds(world, 1);
+}
+
+static void test_threads(void **state)
+{
+	struct world *world = *state;
+
+	world_busy_threads(world);
+	world_busy_second(world);
+	assert_int_equal(world->n_advice, 1);
+	assert_true(world_advice(world, A1)->rest);
+	assert_int_equal(world_advice(world, A1)->level, 0);
+	assert_int_equal(world_advice(world, A1)->reason, HKP_REASON_IDLE);
+	world_answer(world, MIB);
+	assert_false(world->clients[A1].idle_flushed);
+	assert_int_equal(world->clients[A1].next_flush_nsec[0], 0); /* pressure may ask it at any time */
+	for (int i = 1; i < 5; i++) {
+		world_busy_second(world);
+		assert_int_equal(world->n_advice, 0);
+	}
+	world_busy_second(world);
+	assert_int_equal(world->n_advice, 1);
+}
+
+static void test_threads_that_give_nothing(void **state)
+{
+	struct world *world = *state;
+	unsigned n_asked = 0;
+
+	world_busy_threads(world);
+	for (int i = 0; i < 70; i++) {
+		world_busy_second(world);
+		n_asked += world_advice(world, A1) != NULL;
+		world_answer(world, 0);
+	}
+	assert_int_equal(n_asked, 4); /* at once, and after 5, 10 and 20 s more each */
+}
+
+static void test_threads_worth_it(void **state)
+{
+	struct world *world = *state;
+
+	world_busy_threads(world);
+	world->clients[A1].n_threads = 1;
+	world_busy_second(world);
+	assert_int_equal(world->n_advice, 0);
+	world->clients[A1].n_threads = 2;
+	world->clients[A1].hot_bytes = MIB;
+	world_busy_second(world);
+	assert_int_equal(world->n_advice, 0);
+	world->clients[A1].hot_bytes = 4 * MIB;
+	world->config.rest_nsec = 0;
+	world_busy_second(world);
+	assert_int_equal(world->n_advice, 0);
+	world->config.rest_nsec = 5 * NSEC_PER_SEC;
+	world->clients[A1].busy_level = 0;
+	world_busy_second(world);
+	assert_int_equal(world->n_advice, 0);
+	world->clients[A1].busy_level = -1;
+	world->config.idle_nsec = 2 * NSEC_PER_SEC; /* idle as a whole: then all of it is asked, at level 2 */
+	world_seconds(world, 3);
+	world_answer(world, MIB);
+	world_seconds(world, 10);
+	assert_int_equal(world->n_advice, 0);
+}
+
 /* What the kernel says a client holds is read only where it counts. */
 static void test_held_is_wanted(void **state)
 {
@@ -398,7 +478,8 @@ int main(void)
 		TEST(test_regret_later_is_none), TEST(test_trust_counts), TEST(test_target_met_is_not_held_off),
 		TEST(test_jitter), TEST(test_idle_jitter),
 		TEST(test_proactive), TEST(test_proactive_is_off), TEST(test_proactive_needs_quiet),
-		TEST(test_proactive_takes_little_cpu), TEST(test_held_is_wanted),
+		TEST(test_proactive_takes_little_cpu), TEST(test_threads), TEST(test_threads_that_give_nothing),
+		TEST(test_threads_worth_it), TEST(test_held_is_wanted),
 	};
 
 	return cmocka_run_group_tests_name("policy: clients", tests, NULL, NULL);

@@ -156,6 +156,8 @@ static void read_view(struct replay *replay, const json_t *object)
 	client->has_cpu = number(object, "has_cpu");
 	client->taken_bytes = number(object, "taken");
 	client->held_bytes = number(object, "held");
+	client->hot_bytes = number(object, "hot");
+	client->n_threads = (uint32_t)number(object, "threads");
 	client->excluded = number(object, "excluded");
 	client->busy_level = (int)json_integer_value(json_object_get(object, "busy"));
 	client->seed = number(object, "seed");

@@ -12,6 +12,7 @@
 #include "map/pagemap.h"
 #include "os/pages.h"
 #include "pools/large.h"
+#include "pools/span.h"
 #include "pools/mid.h"
 #include "slabs/superslab.h"
 
@@ -83,7 +84,7 @@ static void a_mid_block_refuses_what_is_not_its_range(void **state)
 
 /* ---- large ---------------------------------------------------------------------------------------------- */
 
-static void large_blocks_are_cached_for_about_their_size(void **state)
+static void a_freed_large_block_serves_the_next(void **state)
 {
 	bool zero = false;
 	(void)state;
@@ -94,41 +95,108 @@ static void large_blocks_are_cached_for_about_their_size(void **state)
 	assert_true(hk_large_free(block));
 	assert_false(hk_large_contains(block));
 	assert_int_equal(hk_stats()->large_cached_bytes, 8 * MIB);
-	char *other = hk_large_new(7 * MIB, 1, &zero); /* would waste more than an eighth */
-	assert_ptr_not_equal(other, block);
 	char *same = hk_large_new(8 * MIB - 100 * KIB, 1, &zero);
 	assert_ptr_equal(same, block);
 	assert_false(zero);
-	assert_int_equal(hk_large_usable(same), 8 * MIB);
-	hk_large_free(other);
+	assert_int_equal(hk_large_usable(same), 8 * MIB - 100 * KIB);
+	assert_int_equal(hk_stats()->large_cached_bytes, 0);
 	hk_large_free(same);
-	assert_int_not_equal(hk_large_oldest(), UINT64_MAX);
-	assert_int_equal(hk_large_trim(0), 0);
-	assert_int_equal(hk_large_trim(UINT64_MAX), 15 * MIB);
-	assert_int_equal(hk_large_oldest(), UINT64_MAX);
+	assert_int_not_equal(hk_span_oldest(), UINT64_MAX);
+	assert_int_equal(hk_span_trim(0), 0);
+	assert_int_equal(hk_span_trim(UINT64_MAX), 8 * MIB - 100 * KIB);
+	assert_int_equal(hk_span_oldest(), UINT64_MAX);
 	assert_int_equal(hk_stats()->large_cached_bytes + hk_stats()->large_bytes, 0);
 }
 
-static void the_cache_of_large_blocks_is_bounded(void **state)
+/* A span is cut from the front, its parts serve and grow, and in the end it is whole again. */
+static void a_span_is_cut_and_grows_together(void **state)
+{
+	bool zero;
+	uint64_t mapped = hk_stats()->mapped_bytes;
+	(void)state;
+	char *whole = hk_large_new(32 * MIB, 1, &zero);
+	memset(whole, 1, 32 * MIB);
+	hk_large_free(whole);
+	char *first = hk_large_new(2 * MIB, 1, &zero);
+	assert_ptr_equal(first, whole);
+	char *second = hk_large_new(5 * MIB, 1, &zero);
+	assert_ptr_equal(second, whole + 2 * MIB);
+	/* the last MiB of its region would be waste */
+	assert_int_equal(hk_stats()->large_cached_bytes, 24 * MIB);
+	assert_true(is_zero(second + 5 * MIB, MIB));
+	/* in place: into the rest of the region, then into the span behind; what was there is still there */
+	assert_ptr_equal(hk_large_resize(second, 6 * MIB), second);
+	assert_ptr_equal(hk_large_resize(second, 20 * MIB), second);
+	assert_true(second[5 * MIB - 1] == 1 && second[20 * MIB - 1] == 1);
+	assert_int_equal(hk_stats()->large_bytes, 22 * MIB);
+	assert_int_equal(hk_stats()->large_cached_bytes, 10 * MIB);
+	/* the neighbour is in the way of the first, which moves */
+	memset(first, 2, 2 * MIB);
+	char *moved = hk_large_resize(first, 12 * MIB);
+	assert_non_null(moved);
+	assert_true(moved != first && moved[2 * MIB - 1] == 2);
+	/* shrinking gives whole regions to a span, pages to the kernel */
+	assert_ptr_equal(hk_large_resize(second, 9 * MIB), second);
+	assert_int_equal(hk_stats()->large_cached_bytes, 20 * MIB);
+	assert_true(is_zero(second + 9 * MIB, MIB));
+	hk_large_free(second);
+	hk_large_free(moved);
+	char *again = hk_large_new(30 * MIB, 1, &zero); /* what the first left is gone with its pages */
+	assert_ptr_equal(again, second);
+	assert_false(zero);
+	hk_large_free(again);
+	hk_span_trim(UINT64_MAX);
+	assert_int_equal(hk_stats()->mapped_bytes, mapped);
+	assert_int_equal(hk_stats()->large_cached_bytes + hk_stats()->large_bytes, 0);
+}
+
+/* Where no span is large enough, one with pages is made so. */
+static void a_span_with_pages_is_made_larger(void **state)
+{
+	bool zero = true;
+	(void)state;
+	char *block = hk_large_new(6 * MIB, 1, &zero);
+	memset(block, 3, 6 * MIB);
+	hk_large_free(block);
+	char *larger = hk_large_new(16 * MIB, 1, &zero);
+	assert_false(zero);
+	assert_true(larger[0] == 3 && larger[6 * MIB - 1] == 3 && is_zero(larger + 6 * MIB, 10 * MIB));
+	assert_int_equal(hk_stats()->large_cached_bytes, 0);
+	assert_int_equal(hk_stats()->large_bytes, 16 * MIB);
+	hk_large_free(larger);
+	char *huge = hk_large_new(65 * MIB, 1, &zero); /* 16 MiB of pages are too few for that */
+	assert_true(zero);
+	hk_large_free(huge);
+	hk_span_trim(UINT64_MAX);
+	unit_assert_conserved();
+}
+
+static void spans_are_bounded_and_the_oldest_goes(void **state)
 {
 	static void *held[100];
 	bool zero;
 	(void)state;
 	for (unsigned i = 0; i < 100; i++)
-		held[i] = hk_large_new(6 * MIB, 1, &zero);
-	for (unsigned i = 0; i < 100; i++)
+		held[i] = hk_large_new(6 * MIB + HK_PAGE_BYTES, 1, &zero); /* no two are neighbours */
+	for (unsigned i = 0; i < 50; i++)
 		hk_large_free(held[i]);
-	assert_in_range(hk_stats()->large_cached_bytes, 6 * MIB, 64 * MIB);
+	/* half of what the program still has, not less and hardly more */
+	assert_in_range(hk_stats()->large_cached_bytes, 140 * MIB, 151 * MIB);
+	for (unsigned i = 50; i < 100; i++)
+		hk_large_free(held[i]);
+	assert_in_range(hk_stats()->large_cached_bytes, 58 * MIB, 64 * MIB);
 	for (unsigned i = 0; i < 100; i++)
 		held[i] = hk_large_new(1100 * KIB, 1, &zero);
-	hk_large_trim(UINT64_MAX);
+	hk_span_trim(UINT64_MAX);
 	for (unsigned i = 0; i < 100; i++)
 		hk_large_free(held[i]);
-	assert_int_equal(hk_stats()->large_cached_bytes, 16 * 1100 * KIB);
-	char *huge = hk_large_new(40 * MIB, 1, &zero);
+	assert_in_range(hk_stats()->large_cached_bytes, 1100 * KIB, 64 * 1100 * KIB);
+	uint64_t cached = hk_stats()->large_cached_bytes;
+	char *huge = hk_large_new(65 * MIB, 1, &zero);
 	hk_large_free(huge);
-	assert_int_equal(hk_stats()->large_cached_bytes, 16 * 1100 * KIB);
-	hk_large_trim(UINT64_MAX);
+	assert_int_equal(hk_stats()->large_cached_bytes, cached);
+	hk_span_trim(UINT64_MAX);
+	assert_int_equal(hk_stats()->large_cached_bytes, 0);
 }
 
 static void a_resized_block_keeps_bytes_and_alignment(void **state)
@@ -168,7 +236,7 @@ static void a_resized_block_keeps_bytes_and_alignment(void **state)
 		wall = NULL;
 	}
 	hk_large_free(block);
-	hk_large_trim(UINT64_MAX);
+	hk_span_trim(UINT64_MAX);
 	unit_assert_conserved();
 }
 
@@ -183,7 +251,7 @@ static void a_large_block_contains_its_inside_alone(void **state)
 	assert_false(hk_large_contains(block - 1));
 	assert_false(hk_large_free(block + 16));
 	assert_true(hk_large_free(block));
-	hk_large_trim(UINT64_MAX);
+	hk_span_trim(UINT64_MAX);
 }
 
 static void alignments_are_kept(void **state)
@@ -351,8 +419,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(mid_blocks_come_and_go, unit_flush),
 		cmocka_unit_test_setup(a_mid_block_refuses_what_is_not_its_range, unit_flush),
-		cmocka_unit_test_setup(large_blocks_are_cached_for_about_their_size, unit_flush),
-		cmocka_unit_test_setup(the_cache_of_large_blocks_is_bounded, unit_flush),
+		cmocka_unit_test_setup(a_freed_large_block_serves_the_next, unit_flush),
+		cmocka_unit_test_setup(a_span_is_cut_and_grows_together, unit_flush),
+		cmocka_unit_test_setup(a_span_with_pages_is_made_larger, unit_flush),
+		cmocka_unit_test_setup(spans_are_bounded_and_the_oldest_goes, unit_flush),
 		cmocka_unit_test_setup(a_resized_block_keeps_bytes_and_alignment, unit_flush),
 		cmocka_unit_test_setup(a_large_block_contains_its_inside_alone, unit_flush),
 		cmocka_unit_test_setup(alignments_are_kept, unit_flush),
