@@ -106,7 +106,7 @@ static HK_ALWAYS size_t hk_magazine_offset(unsigned kind)
 
 static HK_ALWAYS struct hk_magazine *hk_magazine_at(struct hk_set *set, size_t offset)
 {
-	return (struct hk_magazine *)((char *)set + offset);
+	return (void *)((char *)set + offset); /* offsets are multiples of its size */
 }
 
 /* A block out of the magazine at this offset, or NULL where it is empty. */
