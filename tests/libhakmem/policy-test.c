@@ -203,7 +203,7 @@ struct pair_thread {
 static void *pair_main(void *arg)
 {
 	struct pair_thread *pair = arg;
-	struct timespec nap = {0, 1000000};
+	struct timespec nap = {0, 50000000};
 	void *kept[32];
 	for (unsigned i = 0; i < 32; i++)
 		kept[i] = hk_malloc(64);
