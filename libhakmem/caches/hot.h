@@ -71,6 +71,10 @@ struct hk_thread {
 	struct hk_thread *free_next;      /* records without a thread; guard: threads lock */
 	uint32_t hand;                    /* class whose magazine shrinks next when the budget is used up; owner only */
 	uint8_t in_use;                   /* a thread has it; guard: threads lock */
+	_Atomic uint32_t tid;             /* the owner's, as its clock is named by; 0 = none yet */
+	uint32_t rest_tid;                /* of whom the two below are; guard: sweep lock */
+	uint64_t rest_nsec;               /* since when it rests, */
+	uint64_t rest_cpu_nsec;           /* and its CPU time then */
 } HK_ALIGNED(64);
 
 extern const struct hk_set hk_set_none; /* every magazine is empty and full at once */
