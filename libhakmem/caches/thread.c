@@ -26,9 +26,13 @@
 #define THREAD_SHRINK_TRIES 16u
 
 /* Slots, of which one is the NULL at the bottom, and bytes of blocks: a magazine holds what both allow, but 2 blocks in
- * any case. */
-static const uint16_t thread_ladder[HK_HOT_STEPS] = {0, HK_MAGAZINE_FIRST, 32, 128, 512, 1024};
-static const uint32_t thread_ladder_bytes[HK_HOT_STEPS] = {0, 1u << 10, 8u << 10, 64u << 10, 256u << 10, 1u << 20};
+ * any case.  The last step is for the smallest blocks; others do not get there, as they would hold no more. */
+static const uint16_t thread_ladder[HK_HOT_STEPS] = {0, HK_MAGAZINE_FIRST, 32, 128, 512, 2048, 16384};
+static const uint32_t thread_ladder_bytes[HK_HOT_STEPS] = {0,          1u << 10, 8u << 10, 64u << 10,
+							   256u << 10, 1u << 20, 256u << 10};
+
+/* So many blocks move down at most where older ones leave a magazine; else newer ones leave it. */
+#define THREAD_MOVE_MOST 512u
 
 static void *thread_no_slots[2]; /* a NULL, and nothing behind it */
 const struct hk_set hk_set_none = {.by_kind = {[0 ... HK_KINDS - 1] = {.top = thread_no_slots + 1}}};
@@ -155,7 +159,10 @@ static bool thread_wants_growth(unsigned class_idx, struct hk_magazine *magazine
 	if (!eager && ++magazine->misses < THREAD_MISSES_TO_GROW + HK_MIN(block_bytes / 32, 48u))
 		return false;
 	magazine->misses = 0;
-	return step + 1 < HK_HOT_STEPS && hk_hot_capacity(class_idx, step + 1) != hk_hot_capacity(class_idx, step);
+	if (step + 1 == HK_HOT_STEPS)
+		return false;
+	unsigned capacity = hk_hot_capacity(class_idx, step);
+	return hk_hot_capacity(class_idx, step + 1) > capacity + capacity / 4;
 }
 
 /* Inside the gate: slots at the first capacity from the set itself, or NULL. */
@@ -222,16 +229,18 @@ static void thread_resize(struct hk_thread *self, unsigned class_idx, struct hk_
 		hk_own_free(old, thread_slots_bytes(old_step));
 }
 
-/* Inside the gate: the `n` oldest blocks out of a magazine. */
-static void thread_pop_oldest(struct hk_magazine *magazine, unsigned class_idx, unsigned n, void **out)
+/* Inside the gate: `n` of the `count` blocks out of a magazine, the oldest unless too many would have to move. */
+static void thread_pop(struct hk_magazine *magazine, unsigned count, unsigned n, void **out)
 {
-	void **oldest = hk_magazine_oldest(magazine, class_idx);
-	memcpy(out, oldest, n * sizeof *out);
-	memmove(oldest, oldest + n, (size_t)((char *)magazine->top - (char *)(oldest + n)));
+	bool newest = count - n > THREAD_MOVE_MOST;
+	void **from = magazine->top - (newest ? n : count);
+	memcpy(out, from, n * sizeof *out);
+	if (!newest)
+		memmove(from, from + n, (count - n) * sizeof *from);
 	magazine->top -= n;
 }
 
-/* Take blocks beyond `capacity`, the oldest, out of a magazine; returns how many, at most HK_BATCH. */
+/* Take blocks beyond `capacity` out of a magazine; returns how many, at most HK_BATCH. */
 static unsigned thread_pop_beyond(struct hk_thread *self, unsigned class_idx, struct hk_set *set, unsigned capacity,
 				  void **out)
 {
@@ -240,7 +249,7 @@ static unsigned thread_pop_beyond(struct hk_thread *self, unsigned class_idx, st
 		struct hk_magazine *magazine = &set->magazines[class_idx];
 		unsigned count = hk_magazine_count(magazine, class_idx);
 		n = count > capacity ? HK_MIN(count - capacity, HK_BATCH) : 0;
-		thread_pop_oldest(magazine, class_idx, n, out);
+		thread_pop(magazine, count, n, out);
 	}
 	hk_gate_leave(self);
 	return n;
@@ -351,10 +360,11 @@ static unsigned thread_refill(struct hk_thread *self, unsigned class_idx, void *
 	struct hk_magazine *magazine = &set->magazines[class_idx];
 	unsigned room = hk_hot_capacity(class_idx, magazine->step) - hk_magazine_count(magazine, class_idx);
 	unsigned n = HK_MIN(count, room);
-	for (unsigned i = 0; i < n; i++)
-		magazine->top[i] = blocks[n - 1 - i];
+	void **top = magazine->top; /* not read anew after each store */
+	for (unsigned i = n; i != 0; i--)
+		*top++ = blocks[i - 1];
 	if (n != 0) {
-		magazine->top += n;
+		magazine->top = top;
 		magazine->reported = (uint16_t)(magazine->reported + n);
 	}
 	hk_gate_leave(self);
@@ -408,8 +418,8 @@ void *hk_thread_take(unsigned class_idx)
 	return block;
 }
 
-/* Half of a magazine that is full, at most `most`, out of it: the older half, as the newer blocks are warm.  They
- * leave the magazine before they get anywhere else: a fork in between must not see a block twice. */
+/* Half of a magazine that is full, at most `most`, out of it: the older half, as the newer blocks are warm, unless
+ * the magazine is so large that none are.  They leave the magazine before they get anywhere else: a fork in between must not see a block twice. */
 static unsigned thread_pop_half(struct hk_thread *self, unsigned class_idx, void **out, unsigned most,
 				int *ret_hot_delta)
 {
@@ -420,7 +430,7 @@ static unsigned thread_pop_half(struct hk_thread *self, unsigned class_idx, void
 	if (magazine->step != 0) {
 		unsigned count = hk_magazine_count(magazine, class_idx);
 		n = count == hk_hot_capacity(class_idx, magazine->step) ? HK_MIN((count + 1) / 2, most) : 0;
-		thread_pop_oldest(magazine, class_idx, n, out);
+		thread_pop(magazine, count, n, out);
 		*ret_hot_delta = thread_report(set, class_idx);
 	}
 	HK_POINT(spill_popped);
