@@ -150,9 +150,14 @@ void hk_set_free_slots(struct hk_set *set, unsigned class_idx)
 		hk_own_free(slots, thread_slots_bytes(set->magazines[class_idx].step));
 }
 
-/* Count a miss; is it time for a larger magazine? */
-static bool thread_wants_growth(unsigned class_idx, struct hk_magazine *magazine)
+/* Count a miss; is it time for a larger magazine?  For the last step only misses of which the one before went the other
+ * way count: who allocates a lot, then frees a lot, has no use for it. */
+static bool thread_wants_growth(unsigned class_idx, struct hk_magazine *magazine, bool spill)
 {
+	bool turned = magazine->spilled != spill;
+	magazine->spilled = spill;
+	if (magazine->step + 2 == HK_HOT_STEPS && !turned)
+		return false;
 	uint32_t block_bytes = hk_class_info[class_idx].block_bytes;
 	unsigned step = magazine->step;
 	bool eager = step == 0 && block_bytes <= THREAD_EAGER_BYTES;
@@ -320,7 +325,7 @@ static void thread_grow(struct hk_thread *self, unsigned class_idx, struct hk_se
 }
 
 /* On a slow path: a larger magazine where misses call for it; returns the capacity.  0 = no magazine. */
-static unsigned thread_prepare(struct hk_thread *self, unsigned class_idx)
+static unsigned thread_prepare(struct hk_thread *self, unsigned class_idx, bool spill)
 {
 	struct hk_set *set = thread_set(self);
 	if (set == NULL)
@@ -328,7 +333,7 @@ static unsigned thread_prepare(struct hk_thread *self, unsigned class_idx)
 	bool grow = false;
 	/* the set is ours to read only inside the gate */
 	if (hk_gate_enter(self) == set)
-		grow = thread_wants_growth(class_idx, &set->magazines[class_idx]);
+		grow = thread_wants_growth(class_idx, &set->magazines[class_idx], spill);
 	hk_gate_leave(self);
 	HK_POINT(thread_prepared);
 	if (grow)
@@ -410,7 +415,7 @@ static HK_NOINLINE void *thread_take_large(struct hk_thread *self, unsigned clas
 void *hk_thread_take(unsigned class_idx)
 {
 	struct hk_thread *self = thread_self();
-	unsigned capacity = self != NULL ? thread_prepare(self, class_idx) : 0;
+	unsigned capacity = self != NULL ? thread_prepare(self, class_idx, false) : 0;
 	unsigned want = HK_MIN(capacity / 2, HK_BATCH - 1) + 1;
 	void *block = want <= THREAD_BATCH_SMALL ? thread_take_small(self, class_idx, want)
 						 : thread_take_large(self, class_idx, want);
@@ -464,7 +469,7 @@ static HK_NOINLINE void thread_give_large(struct hk_thread *self, unsigned class
 void hk_thread_give(unsigned class_idx, void *block)
 {
 	struct hk_thread *self = thread_self();
-	unsigned capacity = self != NULL ? thread_prepare(self, class_idx) : 0;
+	unsigned capacity = self != NULL ? thread_prepare(self, class_idx, true) : 0;
 	if (capacity == 0)
 		hk_cold_give(class_idx, &block, 1, 0, self == NULL);
 	else if (capacity / 2 < THREAD_BATCH_SMALL)
