@@ -5,6 +5,10 @@
  *   swarm DIR N      register N processes at DIR, print "ready", answer whatever comes, and for each line on stdin
  *                    print what came since the line before; end of file ends it
  *
+ * A line tells how many FLUSHes came and how long it was from the first to the last of them: by when the kernel put
+ * them into the clients' sockets, which is when the daemon's part is done; after a line "seen" by when the clients
+ * ran and saw them, which depends on how many of them share how many CPUs.
+ *
  * Each client is a process of its own, because the daemon takes the newer of two connections of one process as the one
  * that counts, and reads /proc of each.  They are small: forked, not executed, one page of stack each in use.
  */
@@ -29,8 +33,10 @@
 struct swarm {
 	_Atomic uint64_t n_ready;
 	_Atomic uint64_t n_flushes;
-	_Atomic uint64_t first_nsec; /* earliest FLUSH since the last report; UINT64_MAX = none */
-	_Atomic uint64_t last_nsec;
+	struct span {
+		_Atomic uint64_t first_nsec; /* earliest since the last report; UINT64_MAX = none */
+		_Atomic uint64_t last_nsec;
+	} received, seen;
 };
 
 static struct swarm *swarm;
@@ -41,12 +47,17 @@ static void die(const char *what)
 	exit(1);
 }
 
+static uint64_t nsec_of(const struct timespec *ts)
+{
+	return (uint64_t)ts->tv_sec * 1000000000 + (uint64_t)ts->tv_nsec;
+}
+
 static uint64_t now_nsec(void)
 {
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+	return nsec_of(&ts);
 }
 
 static void send_frame(int fd, const struct hkp_frame *frame, int passed)
@@ -103,14 +114,57 @@ static int hello(const char *dir)
 	return fd;
 }
 
-static void note_flush(void)
+static void note(struct span *span, uint64_t when)
 {
-	uint64_t now = now_nsec(), first = atomic_load(&swarm->first_nsec), last = atomic_load(&swarm->last_nsec);
+	uint64_t first = atomic_load(&span->first_nsec), last = atomic_load(&span->last_nsec);
 
-	while (now < first && !atomic_compare_exchange_weak(&swarm->first_nsec, &first, now))
+	while (when < first && !atomic_compare_exchange_weak(&span->first_nsec, &first, when))
 		;
-	while (now > last && !atomic_compare_exchange_weak(&swarm->last_nsec, &last, now))
+	while (when > last && !atomic_compare_exchange_weak(&span->last_nsec, &last, when))
 		;
+}
+
+static uint64_t take(struct span *span)
+{
+	uint64_t first = atomic_exchange(&span->first_nsec, UINT64_MAX), last = atomic_exchange(&span->last_nsec, 0);
+
+	return last > first ? last - first : 0;
+}
+
+/* One record, with the time (CLOCK_REALTIME) at which the kernel put it into the socket; 0 = it does not say. */
+static ssize_t receive(int fd, char *bytes, uint64_t *ret_nsec)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(struct timespec)) + CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec iov = {bytes, HKP_FRAME_MAX};
+	struct msghdr message = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+	ssize_t n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
+	struct timespec stamp;
+	int passed;
+
+	*ret_nsec = 0;
+	for (struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&message) : NULL; c; c = CMSG_NXTHDR(&message, c))
+		if (c->cmsg_type == SCM_TIMESTAMPNS) {
+			memcpy(&stamp, CMSG_DATA(c), sizeof stamp);
+			*ret_nsec = nsec_of(&stamp);
+		} else if (c->cmsg_type == SCM_RIGHTS) { /* the board */
+			memcpy(&passed, CMSG_DATA(c), sizeof passed);
+			close(passed);
+		}
+	return n;
+}
+
+static void note_flush(uint64_t received_nsec)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (received_nsec)
+		note(&swarm->received, received_nsec);
+	note(&swarm->seen, nsec_of(&now));
 	atomic_fetch_add(&swarm->n_flushes, 1);
 }
 
@@ -118,12 +172,15 @@ static void child(const char *dir)
 {
 	struct hkp_frame frame, answer = {.header = {.type = HKP_RESULT}};
 	char bytes[HKP_FRAME_MAX];
-	int fd;
+	uint64_t received_nsec;
+	int fd, on = 1;
 	ssize_t n;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	fd = hello(dir);
-	while ((n = recv(fd, bytes, sizeof bytes, 0)) > 0) {
+	if (setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on) < 0)
+		die("timestamps");
+	while ((n = receive(fd, bytes, &received_nsec)) > 0) {
 		if (hkp_decode(bytes, (size_t)n, &frame) < 0 || frame.header.type == HKP_BYE)
 			break;
 		if (frame.header.type == HKP_WELCOME)
@@ -131,7 +188,7 @@ static void child(const char *dir)
 		if (frame.header.type != HKP_FLUSH && frame.header.type != HKP_SURVEY)
 			continue;
 		if (frame.header.type == HKP_FLUSH)
-			note_flush();
+			note_flush(received_nsec);
 		answer.header.seq = frame.header.seq;
 		answer.result.level = frame.flush.level;
 		send_frame(fd, &answer, -1);
@@ -141,14 +198,15 @@ static void child(const char *dir)
 
 int main(int argc, char **argv)
 {
-	uint64_t n = argc == 3 ? strtoull(argv[2], NULL, 10) : 0;
+	uint64_t n = argc == 3 ? strtoull(argv[2], NULL, 10) : 0, n_flushes = 0, received = 0, seen = 0;
 	char line[16];
 
 	swarm = mmap(NULL, sizeof *swarm, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (!n || swarm == MAP_FAILED)
 		return 2;
 	signal(SIGCHLD, SIG_IGN);
-	atomic_store(&swarm->first_nsec, UINT64_MAX);
+	(void)take(&swarm->received); /* sets both ends */
+	(void)take(&swarm->seen);
 	for (uint64_t i = 0; i < n; i++) {
 		pid_t pid = fork();
 
@@ -162,11 +220,13 @@ int main(int argc, char **argv)
 	printf("ready %llu\n", (unsigned long long)atomic_load(&swarm->n_ready));
 	fflush(stdout);
 	while (fgets(line, sizeof line, stdin)) {
-		uint64_t flushes = atomic_exchange(&swarm->n_flushes, 0), first = atomic_exchange(&swarm->first_nsec, UINT64_MAX);
-		uint64_t last = atomic_exchange(&swarm->last_nsec, 0);
-
-		printf("flushes %llu nsec %llu\n", (unsigned long long)flushes,
-			(unsigned long long)(flushes ? last - first : 0));
+		if (strcmp(line, "seen\n") != 0) {
+			n_flushes = atomic_exchange(&swarm->n_flushes, 0);
+			received = take(&swarm->received);
+			seen = take(&swarm->seen);
+		}
+		printf("flushes %llu nsec %llu\n", (unsigned long long)n_flushes,
+			(unsigned long long)(strcmp(line, "seen\n") ? received : seen));
 		fflush(stdout);
 	}
 	kill(0, SIGTERM); /* our own process group, which bench/control made for us */

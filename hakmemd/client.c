@@ -15,6 +15,7 @@
 #include <sys/vfs.h>
 
 #include "hakmemd/cgroup.h"
+#include "hakmemd/daemon.h"
 #include "hakmemd/util.h"
 
 #ifndef SO_PEERPIDFD
@@ -96,7 +97,8 @@ int client_new(struct daemon *daemon, int fd, struct client **ret_client)
 
 void client_free(struct client *client)
 {
-	loop_io_free(client->io);
+	if (client->watched)
+		loop_set_remove(client->daemon->server.clients, client->fd, client);
 	util_close(&client->fd);
 	util_close(&client->pidfd);
 	util_close(&client->stats_fd);

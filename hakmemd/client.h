@@ -21,10 +21,9 @@
 #include "hakmemd/loop.h"
 #include "hakmemd/policy.h"
 #include "hakmemd/proc.h"
+#include "hakmemd/why.h"
 #include "protocol/stats.h"
 #include "protocol/wire.h"
-
-#define CLIENT_WHY_MAX 112
 
 struct daemon;
 struct domain;
@@ -36,51 +35,56 @@ enum client_state {
 
 /* A flush that was asked for: outstanding or queued. */
 struct client_flush {
-	uint64_t ticket;       /* names it towards whoever waits; 0 = none here */
-	uint32_t seq;          /* on the wire */
-	uint32_t level;
-	enum hkp_reason reason;
+	uint64_t ticket; /* names it towards whoever waits; 0 = none here */
 	uint64_t target_bytes;
-	uint64_t sent_nsec;
+	struct why why;
+	uint8_t level;
+};
+
+/* What is known of the outstanding one besides. */
+struct client_sent {
+	uint64_t when_nsec;
 	struct proc_memory before;
-	char why[CLIENT_WHY_MAX]; /* for the log */
+	uint32_t seq;    /* on the wire */
 };
 
 /* The latest flush that ended. */
 struct client_last {
 	uint64_t when_nsec; /* 0 = there was none */
-	enum hkp_reason reason;
-	uint32_t level;
 	uint64_t actual_bytes;
+	struct why why;
+	uint8_t level;
 };
 
+/* There are thousands of these: what is small stands together. */
 struct client {
 	struct policy_client policy; /* first: client_of_policy() */
 	struct daemon *daemon;
+	struct domain *domain;       /* NULL until HELLO */
 	uint64_t id;
-	size_t index;              /* in the registry */
-	enum client_state state;
+	uint64_t connected_nsec;
+	uint32_t index;              /* in the registry */
+	uint32_t library_version;
 	int fd;
-	int pidfd;                 /* -1 = not to be had */
-	int stats_fd;              /* -1 until HELLO */
-	pid_t pid;                 /* 0 = in a pid namespace that we cannot see */
+	int pidfd;                   /* -1 = not to be had */
+	int stats_fd;                /* -1 until HELLO */
+	pid_t pid;                   /* 0 = in a pid namespace that we cannot see */
 	uid_t uid;
 	char comm[PROC_COMM_MAX];
-	struct loop_io *io;
-	struct domain *domain;     /* NULL until HELLO */
-	uint32_t library_version;
-	uint64_t connected_nsec;
+	uint8_t state;               /* enum client_state */
+	bool watched;                /* its socket is in the server's set */
+	uint8_t n_timeouts;          /* in a row; no more are counted than fit */
+	uint8_t n_unsolicited;       /* frames that answered nothing, since the last that did */
 	uint32_t next_seq;
+	uint32_t survey_seq;         /* 0 = none outstanding */
+	uint32_t n_flushes;          /* that the daemon asked for and that were answered */
+	uint64_t survey_for;         /* id of the control connection that waits for it */
+	uint64_t actual_bytes;       /* that its flushes gave back */
+	struct proc_memory viewed;   /* of the step in which policy.held_bytes was read */
 	struct client_flush current;
 	struct client_flush queued;
-	uint32_t survey_seq;       /* 0 = none outstanding */
-	uint64_t survey_for;       /* id of the control connection that waits for it */
-	unsigned n_timeouts;       /* in a row */
-	unsigned n_unsolicited;    /* frames that answered nothing, since the last that did */
-	uint64_t n_flushes;        /* that the daemon asked for and that were answered */
-	uint64_t actual_bytes;     /* that these gave back */
+	struct client_sent sent;     /* of current */
 	struct client_last last;
-	char last_why[CLIENT_WHY_MAX];
 	TAILQ_ENTRY(client) waiting; /* in the controller's list while current is outstanding, oldest first */
 };
 

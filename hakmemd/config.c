@@ -21,6 +21,7 @@ enum config_type {
 	CONFIG_PERCENT, /* double, 0 to 1 */
 	CONFIG_STALL,   /* struct policy_stall */
 	CONFIG_MODE,    /* uint64_t, enum config_mode */
+	CONFIG_SWITCH,  /* uint64_t, 0 or 1 */
 	CONFIG_TEXT,    /* char[CONFIG_TEXT_MAX] */
 };
 
@@ -88,6 +89,10 @@ static const struct config_key config_keys[] = {
 		"a process quiet for this long gives its memory back; 0 = never"),
 	KEY("Idle", "FloorBytes", CONFIG_BYTES, policy.idle_floor_bytes, "1M", 0, ANY,
 		"unless it could give no more than this"),
+	KEY("Idle", "ThreadRestSec", CONFIG_SECONDS, policy.rest_nsec, "5", 0, HOUR,
+		"threads that rest so long in a busy process lose what they keep at hand; 0 = never"),
+	KEY("Idle", "Proactive", CONFIG_SWITCH, policy.proactive, "no", 0, 0,
+		"yes: while nothing on the host stalls, idle processes give their last bits back too"),
 	KEY("Limits", "ClientsMax", CONFIG_COUNT, clients_max, "16384", 1, 1000000, "processes in all"),
 	KEY("Limits", "ClientsPerUid", CONFIG_COUNT, clients_per_uid, "4096", 1, 1000000,
 		"processes of one user; root is bound by ClientsMax alone"),
@@ -153,6 +158,14 @@ static int config_stall(const char *text, struct policy_stall *ret_stall)
 	return 0;
 }
 
+static int config_switch(const char *text, uint64_t *ret_on)
+{
+	if (strcmp(text, "yes") != 0 && strcmp(text, "no") != 0)
+		return -EINVAL;
+	*ret_on = *text == 'y';
+	return 0;
+}
+
 static int config_text(const char *text, char *ret_text)
 {
 	if (strlen(text) >= CONFIG_TEXT_MAX)
@@ -193,6 +206,8 @@ static int config_set(struct config *config, const struct config_key *key, const
 		return config_stall(text, at);
 	case CONFIG_MODE:
 		return config_mode_from_name(text, at);
+	case CONFIG_SWITCH:
+		return config_switch(text, at);
 	case CONFIG_TEXT:
 		return config_text(text, at);
 	case CONFIG_COUNT:

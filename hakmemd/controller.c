@@ -19,6 +19,9 @@
 #define CONTROLLER_WAKE_NSEC   NSEC_PER_MSEC         /* gathers events that come together */
 #define CONTROLLER_HELLO_NSEC  (5 * NSEC_PER_SEC)    /* a connection without HELLO is dropped */
 #define CONTROLLER_LOGGED_DOMAINS 128                /* changes of level beyond these go without a line */
+#define CONTROLLER_LINES       64                    /* about single flushes in ... */
+#define CONTROLLER_LINES_NSEC  (10 * NSEC_PER_SEC)
+#define CONTROLLER_QUIET_SHARE 0.001                 /* of the time: what senpai acts below, too */
 #define CONTROLLER_BOARD_STEPS 4                     /* a level on the board outlives so many missed steps */
 
 /* ---- signals and views ---- */
@@ -43,6 +46,21 @@ static void controller_read_pressure(struct controller *controller, struct domai
 	domain->policy.full_usec = totals.full_usec;
 }
 
+/* May idle processes be bothered for little?  Read only where that was asked for: see psi_read(). */
+static bool controller_quiet(const struct config *config)
+{
+	static const char *const names[] = {"memory", "io"};
+	char path[CONFIG_TEXT_MAX + 32];
+	double share;
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		snprintf(path, sizeof path, "%s/pressure/%s", config->proc_root, names[i]);
+		if (psi_read_share(path, &share) < 0 || share >= CONTROLLER_QUIET_SHARE)
+			return false;
+	}
+	return true;
+}
+
 static void controller_read_domain(struct controller *controller, struct domain *domain, uint64_t now)
 {
 	struct cgroup_memory memory;
@@ -60,6 +78,8 @@ static void controller_read_domain(struct controller *controller, struct domain 
 		domain->policy.limit_bytes = host.total_bytes;
 		domain->policy.n_reclaims = host.n_reclaims;
 		domain->policy.n_stalls = host.n_stalls;
+		domain->policy.quiet =
+			controller->daemon->config.policy.proactive && controller_quiet(&controller->daemon->config);
 		return;
 	}
 	cgroup_read_memory(&controller->daemon->registry.roots, domain->path, &memory);
@@ -81,15 +101,14 @@ static void controller_view(struct controller *controller, struct client *client
 {
 	const struct policy_config *config = &controller->daemon->config.policy;
 	struct policy_client *view = &client->policy;
-	struct proc_memory memory;
 	struct hkp_stats stats;
 	bool wants_cpu;
 
 	view->omit = client->state != CLIENT_READY;
 	view->has_cpu = false;
 	view->held_bytes = 0;
-	view->busy_level = client->queued.ticket ? (int)client->queued.level
-		: client->current.ticket         ? (int)client->current.level
+	view->busy_level = client->queued.ticket ? (int8_t)client->queued.level
+		: client->current.ticket         ? (int8_t)client->current.level
 						 : -1;
 	if (view->omit || client_read_stats(client, &stats, offsetof(struct hkp_stats, classes)) < 0)
 		return;
@@ -97,18 +116,19 @@ static void controller_view(struct controller *controller, struct client *client
 	view->changes = stats.superslabs_made + stats.mid_bytes + stats.large_bytes;
 	view->releasable_bytes = stats.releasable_bytes;
 	view->taken_bytes = controller_taken(&stats);
+	view->hot_bytes = stats.hot_bytes;
+	view->n_threads = (uint32_t)util_min(stats.threads, UINT32_MAX);
 	wants_cpu = policy_wants_cpu(config, view, now);
-	if (!wants_cpu && !policy_wants_held(view) &&
-		!(policy_pressed(view) && view->releasable_bytes >= config->floor_bytes))
+	if (!wants_cpu && !policy_wants_held(config, view, now))
 		return;
-	if (client_memory(client, &memory) >= 0) {
-		view->releasable_bytes = util_min(view->releasable_bytes, memory.private_bytes);
-		view->held_bytes = memory.private_bytes;
+	if (client_memory(client, &client->viewed) >= 0) {
+		view->held_bytes = client->viewed.private_bytes;
+		view->releasable_bytes = util_min(view->releasable_bytes, view->held_bytes);
 	}
 	view->has_cpu = wants_cpu && client_cpu_nsec(client, &view->cpu_nsec) >= 0;
 }
 
-static bool controller_gather(struct controller *controller, uint64_t now)
+static bool controller_read_domains(struct controller *controller, uint64_t now)
 {
 	struct registry *registry = &controller->daemon->registry;
 	bool raised = false;
@@ -121,8 +141,6 @@ static bool controller_gather(struct controller *controller, uint64_t now)
 			domain->hot_until_nsec > now || !domain->trigger.prompt ||
 			(!domain->policy.host && domain->policy.headroom >= 0);
 	}
-	for (size_t i = 0; i < registry->n_clients; i++)
-		controller_view(controller, registry->clients[i], now);
 	return raised;
 }
 
@@ -137,57 +155,71 @@ static void controller_set_deadline(struct controller *controller, uint64_t now)
 		loop_timer_stop(controller->deadline);
 		return;
 	}
-	due = first->current.sent_nsec + controller->daemon->config.timeout_nsec;
+	due = first->sent.when_nsec + controller->daemon->config.timeout_nsec;
 	loop_timer_set(controller->deadline, due > now ? due - now : CONTROLLER_WAKE_NSEC);
 }
 
+/* Send what is current.  Of many at once, each is told before anything is read of the next. */
 static void controller_send(struct controller *controller, struct client *client)
 {
 	struct client_flush *flush = &client->current;
-	struct hkp_frame frame = {.header = {.type = HKP_FLUSH}};
+	struct hkp_frame frame = {.header = {.type = HKP_FLUSH, .seq = client->next_seq++},
+		.flush = {.level = flush->level,
+			.reason = flush->why.reason,
+			.target_bytes = flush->target_bytes,
+			.rest_msec = flush->why.reason == HKP_REASON_IDLE && flush->level == 0 ? (uint32_t)(controller->daemon->config.policy.rest_nsec / NSEC_PER_MSEC) : 0,
+			/* The client stops in time to say so. */
+			.deadline_msec = (uint32_t)(controller->daemon->config.timeout_nsec * 3 / 4 / NSEC_PER_MSEC)}};
 	int r;
 
-	flush->seq = client->next_seq++;
-	flush->sent_nsec = util_now_nsec();
-	if (client_memory(client, &flush->before) < 0)
-		flush->before = (struct proc_memory){0};
-	frame.header.seq = flush->seq;
-	frame.flush.level = flush->level;
-	frame.flush.reason = flush->reason;
-	frame.flush.target_bytes = flush->target_bytes;
-	/* The client stops in time to say so. */
-	frame.flush.deadline_msec = (uint32_t)(controller->daemon->config.timeout_nsec * 3 / 4 / NSEC_PER_MSEC);
+	client->sent.seq = frame.header.seq;
+	client->sent.when_nsec = util_now_nsec();
 	TAILQ_INSERT_TAIL(&controller->waiting, client, waiting);
 	r = client_send(client, &frame, -1);
 	if (r < 0) /* it does not read, or is going: the time-out or the hang-up tells */
 		log_debug("FLUSH to pid %d: %s", client->pid, strerror(-r));
 	if (TAILQ_FIRST(&controller->waiting) == client)
-		controller_set_deadline(controller, flush->sent_nsec);
+		controller_set_deadline(controller, client->sent.when_nsec);
+}
+
+/* All 0 where it cannot be read. */
+static void controller_read_before(struct client *client)
+{
+	if (client_memory(client, &client->sent.before) < 0)
+		client->sent.before = (struct proc_memory){0};
+}
+
+/* One is queued already: it covers this one too. */
+static void controller_deepen(struct client_flush *queued, const struct client_flush *flush)
+{
+	uint64_t target_bytes = util_max(queued->target_bytes, flush->target_bytes), ticket = queued->ticket;
+
+	if (queued->level < flush->level)
+		*queued = *flush;
+	queued->target_bytes = target_bytes;
+	queued->ticket = ticket;
 }
 
 uint64_t controller_flush(struct controller *controller, struct client *client, uint32_t level,
-	uint64_t target_bytes, enum hkp_reason reason, const char *why)
+	uint64_t target_bytes, const struct why *why)
 {
-	struct client_flush flush = {.level = level, .reason = reason, .target_bytes = target_bytes};
-	struct client_flush *queued = &client->queued;
+	struct client_flush flush = {.level = (uint8_t)level, .target_bytes = target_bytes, .why = *why};
 
-	snprintf(flush.why, sizeof flush.why, "%s", why);
-	if (client->current.ticket && queued->ticket) {
-		queued->target_bytes = util_max(queued->target_bytes, target_bytes);
-		if (queued->level < level) {
-			queued->level = level;
-			queued->reason = reason;
-			memcpy(queued->why, flush.why, sizeof flush.why);
-		}
-		return queued->ticket;
+	if (client->current.ticket && client->queued.ticket) {
+		controller_deepen(&client->queued, &flush);
+		return client->queued.ticket;
 	}
 	flush.ticket = ++controller->next_ticket;
-	if (client->current.ticket)
-		*queued = flush;
-	else {
-		client->current = flush;
-		controller_send(controller, client);
+	if (client->current.ticket) {
+		client->queued = flush;
+		return flush.ticket;
 	}
+	client->current = flush;
+	if (why->reason != HKP_REASON_REQUEST && client->policy.held_bytes)
+		client->sent.before = client->viewed; /* read in this very step */
+	else
+		controller_read_before(client);
+	controller_send(controller, client);
 	return flush.ticket;
 }
 
@@ -203,25 +235,65 @@ bool controller_survey(struct controller *controller, struct client *client, uin
 	return true;
 }
 
-static void controller_log(struct client *client, const struct controller_report *report)
+static void controller_log_line(
+	const struct controller *controller, const struct client *client, const struct controller_report *report)
 {
 	const struct client_flush *flush = &client->current;
 	struct log_flush fields = {.pid = client->pid,
 		.comm = client->comm,
 		.level = report->level,
-		.reason = hkp_reason_name(flush->reason),
+		.reason = hkp_reason_name(flush->why.reason),
 		.claimed_bytes = report->claimed_bytes,
 		.actual_bytes = report->actual_bytes,
 		.usec = report->usec};
 	const char *status = report->error == -ETIMEDOUT ? "timeout"
 		: report->error == -ESRCH                ? "gone"
 							 : hkp_status_name(report->status);
+	char words[WHY_WORDS_MAX];
 
+	why_words(&flush->why, &controller->daemon->registry, words, sizeof words);
 	log_flush(&fields,
 		"flush pid=%d comm=%s level=%" PRIu32 " reason=%s (%s) claimed_bytes=%" PRIu64
 		" returned_bytes=%" PRIu64 " usec=%" PRIu64 " status=%s",
-		client->pid, client->comm, report->level, fields.reason, flush->why, report->claimed_bytes,
+		client->pid, client->comm, report->level, fields.reason, words, report->claimed_bytes,
 		report->actual_bytes, report->usec, status);
+}
+
+/* One line for all that got none, when nobody is being waited for or the next lines are due. */
+static void controller_log_unsaid(struct controller *controller, uint64_t now)
+{
+	struct controller_unsaid *unsaid = &controller->unsaid;
+	bool over = now - unsaid->since_nsec >= CONTROLLER_LINES_NSEC;
+	bool done = TAILQ_EMPTY(&controller->waiting) && unsaid->n_lines < 2 * CONTROLLER_LINES;
+
+	if (unsaid->n_flushes && (over || done)) { /* where one after another is asked for, this line has its limit as well */
+		unsaid->n_lines++;
+		log_info("flushed %u more: claimed_bytes=%" PRIu64 " returned_bytes=%" PRIu64 " longest_usec=%" PRIu64
+			 " unanswered=%u (hakmemctl explain PID tells of each)",
+			unsaid->n_flushes, unsaid->claimed_bytes, unsaid->actual_bytes, unsaid->longest_usec,
+			unsaid->n_unanswered);
+		*unsaid = (struct controller_unsaid){.since_nsec = unsaid->since_nsec, .n_lines = unsaid->n_lines};
+	}
+	if (over)
+		*unsaid = (struct controller_unsaid){.since_nsec = now};
+}
+
+/* A line each for as many as one can read; thousands of lines would cost more than the flushes. */
+static void controller_log(
+	struct controller *controller, const struct client *client, const struct controller_report *report)
+{
+	struct controller_unsaid *unsaid = &controller->unsaid;
+
+	if (unsaid->n_lines < CONTROLLER_LINES) {
+		unsaid->n_lines++;
+		controller_log_line(controller, client, report);
+		return;
+	}
+	unsaid->n_flushes++;
+	unsaid->n_unanswered += report->error != 0;
+	unsaid->claimed_bytes += report->claimed_bytes;
+	unsaid->actual_bytes += report->actual_bytes;
+	unsaid->longest_usec = util_max(unsaid->longest_usec, report->usec);
 }
 
 static void controller_count(struct controller *controller, struct client *client,
@@ -233,16 +305,17 @@ static void controller_count(struct controller *controller, struct client *clien
 		.usec = report->usec,
 		.target_bytes = client->current.target_bytes,
 		.held_bytes = report->after.private_bytes};
-	enum hkp_reason reason = client->current.reason;
 	struct hkp_stats stats;
 	size_t bucket;
 
 	client->n_timeouts = 0;
 	client->n_flushes++;
 	client->actual_bytes += report->actual_bytes;
-	memcpy(client->last_why, client->current.why, sizeof client->last_why);
-	client->last = (struct client_last){now, reason, report->level, report->actual_bytes};
-	controller->totals.n_flushes[reason]++;
+	client->last = (struct client_last){.when_nsec = now,
+		.actual_bytes = report->actual_bytes,
+		.why = client->current.why,
+		.level = (uint8_t)report->level};
+	controller->totals.n_flushes[client->current.why.reason]++;
 	controller->totals.claimed_bytes += report->claimed_bytes;
 	controller->totals.actual_bytes += report->actual_bytes;
 	controller->totals.usec += report->usec;
@@ -260,26 +333,31 @@ static void controller_finish(
 {
 	uint64_t now = util_now_nsec(), ticket = client->current.ticket;
 
-	controller_log(client, report);
+	controller_log(controller, client, report);
 	if (controller->daemon->ctl.n_watching)
 		ctl_event(&controller->daemon->ctl, client, report_flush_event(client, report));
 	if (!report->error)
 		controller_count(controller, client, report, now);
 	else if (report->error == -ETIMEDOUT) {
 		controller->totals.n_timeouts++;
+		client->n_timeouts += client->n_timeouts < UINT8_MAX;
 		record_timeout(
-			&controller->daemon->record, now, &client->policy, client->current.level, ++client->n_timeouts);
+			&controller->daemon->record, now, &client->policy, client->current.level, client->n_timeouts);
 		policy_timeout(&controller->daemon->config.policy, now, &client->policy, client->current.level,
 			client->n_timeouts);
 	}
 	TAILQ_REMOVE(&controller->waiting, client, waiting);
 	client->current = client->queued;
 	client->queued.ticket = 0;
-	if (client->current.ticket && report->error != -ESRCH)
+	if (client->current.ticket && report->error != -ESRCH) {
+		controller_read_before(client);
 		controller_send(controller, client);
+	}
+	controller_log_unsaid(controller, now);
 	controller_set_deadline(controller, now);
 	if (controller->n_waiting) { /* some more of those under way may end meanwhile */
 		controller->n_waiting = 0;
+		controller->looked_nsec = 0;
 		controller->ticking = true;
 		loop_timer_set(controller->tick, CONTROLLER_REFILL_NSEC);
 	}
@@ -292,11 +370,11 @@ static void controller_deadline(void *data)
 	uint64_t now = util_now_nsec(), timeout = controller->daemon->config.timeout_nsec;
 	struct client *client;
 
-	while ((client = TAILQ_FIRST(&controller->waiting)) && now - client->current.sent_nsec >= timeout) {
+	while ((client = TAILQ_FIRST(&controller->waiting)) && now - client->sent.when_nsec >= timeout) {
 		struct controller_report report = {.error = -ETIMEDOUT,
 			.level = client->current.level,
-			.usec = (now - client->current.sent_nsec) / NSEC_PER_USEC,
-			.before = client->current.before};
+			.usec = (now - client->sent.when_nsec) / NSEC_PER_USEC,
+			.before = client->sent.before};
 
 		controller_finish(controller, client, &report);
 	}
@@ -315,17 +393,20 @@ bool controller_result(struct controller *controller, struct client *client, con
 		ctl_survey_done(&controller->daemon->ctl, client->survey_for);
 		return true;
 	}
-	if (!flush->ticket || frame->header.seq != flush->seq)
+	if (!flush->ticket || frame->header.seq != client->sent.seq)
 		return false;
-	report.before = flush->before;
+	report.before = client->sent.before;
 	if (client_memory(client, &report.after) < 0)
 		report.after = report.before;
 	report.status = result->status <= HKP_STATUS_ERROR ? result->status : HKP_STATUS_ERROR;
 	report.level = util_min(result->level, POLICY_N_LEVELS - 1);
-	report.claimed_bytes = util_min(result->released_bytes, report.before.private_bytes);
-	if (report.before.private_bytes > report.after.private_bytes)
+	report.claimed_bytes = report.before.rss_bytes ? util_min(result->released_bytes, report.before.private_bytes)
+						       : result->released_bytes;
+	if (!report.before.rss_bytes) /* out of sight (hidepid=): its word is all there is */
+		report.actual_bytes = report.claimed_bytes;
+	else if (report.before.private_bytes > report.after.private_bytes)
 		report.actual_bytes = report.before.private_bytes - report.after.private_bytes;
-	report.usec = util_min(result->usec, (util_now_nsec() - flush->sent_nsec) / NSEC_PER_USEC);
+	report.usec = util_min(result->usec, (util_now_nsec() - client->sent.when_nsec) / NSEC_PER_USEC);
 	report.first_usec = util_min(result->first_usec, report.usec);
 	report.threads_swept = result->threads_swept;
 	report.threads_pending = result->threads_pending;
@@ -351,33 +432,8 @@ void controller_gone(struct controller *controller, struct client *client)
 
 /* ---- advice ---- */
 
-static void controller_why(const struct policy_advice *advice, const struct config *config, uint64_t now,
-	char *ret_why, size_t size)
-{
-	const struct domain *domain = advice->domain ? domain_of_policy(advice->domain) : NULL;
-	const struct policy_stall *enter = &config->policy.enter[0];
-	int length;
-
-	if (!domain) {
-		snprintf(ret_why, size, "quiet %.1f s",
-			(double)(now - advice->client->idle_since_nsec) / (double)NSEC_PER_SEC);
-		return;
-	}
-	length = snprintf(ret_why, size, "%s some=%" PRIu64 "us/%" PRIu64 "ms", policy_level_name(domain->policy.level),
-		policy_stall_usec(&domain->policy, false, enter->window_usec), enter->window_usec / 1000);
-	if (domain->policy.headroom >= 0)
-		length += snprintf(ret_why + length, size - (size_t)length, " headroom=%.0f%%",
-			domain->policy.headroom * 100);
-	/* The end of a long path says more than its beginning. */
-	if (strlen(domain->path) + 4 > size - (size_t)length)
-		snprintf(ret_why + length, size - (size_t)length, " ..%s",
-			domain->path + strlen(domain->path) - (size - (size_t)length - 5));
-	else
-		snprintf(ret_why + length, size - (size_t)length, " %s", domain->path);
-}
-
 static void controller_observe(struct controller *controller, struct client *client,
-	const struct policy_advice *advice, const char *why, uint64_t now)
+	const struct policy_advice *advice, const struct why *why, uint64_t now)
 {
 	struct policy_outcome outcome = {.level = advice->level,
 		.claimed_bytes = advice->client->releasable_bytes,
@@ -385,11 +441,13 @@ static void controller_observe(struct controller *controller, struct client *cli
 		.usec = 1000,
 		.target_bytes = advice->target_bytes,
 		.taken_bytes = advice->client->taken_bytes};
+	char words[WHY_WORDS_MAX];
 
+	why_words(why, &controller->daemon->registry, words, sizeof words);
 	if (controller->daemon->ctl.n_watching)
 		ctl_event(&controller->daemon->ctl, client, report_observe_event(client, advice));
 	log_info("would flush pid=%d comm=%s level=%u reason=%s (%s) releasable_bytes=%" PRIu64, client->pid,
-		client->comm, advice->level, hkp_reason_name(advice->reason), why, advice->client->releasable_bytes);
+		client->comm, advice->level, hkp_reason_name(advice->reason), words, advice->client->releasable_bytes);
 	controller->totals.n_observed++;
 	record_result(&controller->daemon->record, now, &client->policy, &outcome);
 	policy_result(&controller->daemon->config.policy, now, &client->policy, &outcome);
@@ -399,15 +457,14 @@ static void controller_apply(struct controller *controller, const struct policy_
 {
 	struct daemon *daemon = controller->daemon;
 	struct client *client = client_of_policy(advice->client);
-	char why[CLIENT_WHY_MAX];
+	struct why why = why_advice(advice, &daemon->config, now);
 
-	controller_why(advice, &daemon->config, now, why, sizeof why);
 	record_sent(&daemon->record, now, advice->client, advice->level, advice->reason);
 	policy_sent(&daemon->config.policy, now, advice->client, advice->level, advice->reason);
 	if (daemon->config.mode == CONFIG_MODE_OBSERVE)
-		controller_observe(controller, client, advice, why, now);
+		controller_observe(controller, client, advice, &why, now);
 	else
-		controller_flush(controller, client, advice->level, advice->target_bytes, advice->reason, why);
+		controller_flush(controller, client, advice->level, advice->target_bytes, &why);
 }
 
 /* What a thread's magazines may hold at a level; 0 = as much as ever.  A working set of magazines at medium, next to
@@ -501,7 +558,7 @@ static void controller_drop_silent(struct controller *controller, uint64_t now)
 {
 	struct registry *registry = &controller->daemon->registry;
 
-	for (size_t i = registry->n_clients; i-- > 0;) {
+	for (size_t i = registry->n_clients; registry->n_ready < registry->n_clients && i-- > 0;) {
 		struct client *client = registry->clients[i];
 
 		if (client->state == CLIENT_NEW && now - client->connected_nsec > CONTROLLER_HELLO_NSEC)
@@ -521,6 +578,24 @@ static uint64_t controller_interval(const struct controller *controller, bool ra
 	return raised ? util_min(interval, config->poll_nsec) : interval;
 }
 
+/* Look at every client, and do what the policy says. */
+static void controller_step_clients(struct controller *controller, struct policy_scene *scene, uint64_t now)
+{
+	struct daemon *daemon = controller->daemon;
+	struct registry *registry = &daemon->registry;
+	size_t n_advice;
+
+	controller->looked_nsec = now;
+	for (size_t i = 0; i < registry->n_clients; i++)
+		controller_view(controller, registry->clients[i], now);
+	record_clients(&daemon->record, scene);
+	n_advice = policy_step_clients(&daemon->config.policy, now, scene, registry->advice, registry->capacity);
+	record_advice(&daemon->record, registry->advice, n_advice);
+	controller->n_waiting = scene->n_waiting;
+	for (size_t i = 0; i < n_advice; i++)
+		controller_apply(controller, &registry->advice[i], now);
+}
+
 static void controller_step(void *data)
 {
 	struct controller *controller = data;
@@ -528,15 +603,16 @@ static void controller_step(void *data)
 	struct registry *registry = &daemon->registry;
 	enum hkp_pressure before[CONTROLLER_LOGGED_DOMAINS];
 	uint64_t now = util_now_nsec(), interval;
-	size_t n_advice, n_before;
 	struct policy_scene scene;
+	size_t n_before;
 	bool raised;
 
 	controller->totals.n_steps++;
 	controller->stepped_nsec = now;
 	controller_drop_silent(controller, now);
+	controller_log_unsaid(controller, now);
 	registry_check_some(registry);
-	raised = controller_gather(controller, now);
+	raised = controller_read_domains(controller, now);
 	scene = (struct policy_scene){.domains = registry->domains,
 		.n_domains = registry->n_domains,
 		.clients = registry->views,
@@ -545,14 +621,14 @@ static void controller_step(void *data)
 	n_before = util_min(registry->n_domains, ARRAY_SIZE(before));
 	for (size_t i = 0; i < n_before; i++)
 		before[i] = registry->domains[i]->level;
-	record_signals(&daemon->record, now, &scene);
-	n_advice = policy_step(&daemon->config.policy, now, &scene, registry->advice, registry->capacity);
-	record_advice(&daemon->record, registry->advice, n_advice);
-	controller->n_waiting = scene.n_waiting;
+	record_domains(&daemon->record, now, &scene);
+	policy_step_domains(&daemon->config.policy, now, &scene);
 	controller_log_levels(controller, before, n_before);
 	controller_log_blinded(controller, now);
-	for (size_t i = 0; i < n_advice; i++)
-		controller_apply(controller, &registry->advice[i], now);
+	if (policy_wants_clients(&daemon->config.policy, now, &scene, controller->looked_nsec))
+		controller_step_clients(controller, &scene, now);
+	else
+		record_advice(&daemon->record, NULL, 0);
 	interval = util_max(CONTROLLER_FAST_NSEC, util_min(controller_interval(controller, raised), scene.look_nsec));
 	controller_publish(controller, interval, now);
 	controller->ticking = registry->n_clients > 0;

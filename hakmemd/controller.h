@@ -31,6 +31,17 @@ struct controller_totals {
 	uint64_t n_in_bucket[METRICS_BUCKETS + 1]; /* of flush times, see metrics.h */
 };
 
+/* Flushes that ended and got no line of their own. */
+struct controller_unsaid {
+	uint64_t since_nsec; /* lines are counted from here */
+	unsigned n_lines;
+	unsigned n_flushes;
+	unsigned n_unanswered;
+	uint64_t claimed_bytes;
+	uint64_t actual_bytes;
+	uint64_t longest_usec;
+};
+
 struct controller {
 	struct daemon *daemon;
 	struct loop_timer *tick;
@@ -38,12 +49,14 @@ struct controller {
 	bool ticking;
 	bool paused;
 	uint64_t stepped_nsec;        /* the latest step */
+	uint64_t looked_nsec;         /* the latest in which clients were looked at; 0 = look in the next */
 	bool board_raised;
 	bool blinded;                 /* said so in the log */
 	size_t n_waiting;             /* clients for which another flush has to end first */
 	TAILQ_HEAD(, client) waiting; /* clients with a flush outstanding, oldest first */
 	uint64_t next_ticket;
 	struct controller_totals totals;
+	struct controller_unsaid unsaid;
 };
 
 /* How a flush ended, for whoever asked for it. */
@@ -72,7 +85,7 @@ void controller_wake(struct controller *controller);
  * waits for it gets the deeper one's report).  Returns the ticket under which ctl_flush_done() will be called.
  */
 uint64_t controller_flush(struct controller *controller, struct client *client, uint32_t level,
-	uint64_t target_bytes, enum hkp_reason reason, const char *why);
+	uint64_t target_bytes, const struct why *why);
 
 /* Ask a client to bring its figures up to date; false where it cannot be asked now. */
 bool controller_survey(struct controller *controller, struct client *client, uint64_t for_connection);

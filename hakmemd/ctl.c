@@ -255,7 +255,7 @@ static json_t *ctl_flush(struct ctl_connection *connection, json_t *parameters)
 	uint64_t target_bytes = UINT64_MAX;
 	struct client *client;
 	json_t *error = NULL;
-	char why[64];
+	struct why why = why_request(connection->uid);
 
 	client = ctl_process(connection, parameters, &error);
 	if (!client)
@@ -267,9 +267,8 @@ static json_t *ctl_flush(struct ctl_connection *connection, json_t *parameters)
 		return ctl_error("InvalidParameter", "target: a number of bytes");
 	if (target)
 		target_bytes = (uint64_t)json_integer_value(target);
-	snprintf(why, sizeof why, "by uid %u", connection->uid);
 	connection->ticket = controller_flush(controller, client, level ? (uint32_t)json_integer_value(level) : 2,
-		target_bytes, HKP_REASON_REQUEST, why);
+		target_bytes, &why);
 	loop_timer_stop(connection->timer); /* the flush has its own */
 	return NULL;
 }

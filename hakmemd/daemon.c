@@ -155,6 +155,7 @@ int daemon_reload(struct daemon *daemon, char *ret_complaints, size_t size)
 		daemon->config = config;
 		ctl_find_group(&daemon->ctl);
 		registry_exclude(&daemon->registry);
+		daemon->controller.looked_nsec = 0;
 		controller_wake(&daemon->controller);
 		log_info("configuration read anew");
 	}
@@ -359,9 +360,9 @@ static void daemon_end(struct daemon *daemon)
 		for (size_t i = 0; i < ARRAY_SIZE(daemon->signals); i++)
 			loop_signal_free(daemon->signals[i]);
 		metrics_deinit(&daemon->metrics);
+		registry_deinit(&daemon->registry); /* its clients leave the server's set */
 		server_deinit(&daemon->server);
 		ctl_deinit(&daemon->ctl);
-		registry_deinit(&daemon->registry);
 		controller_deinit(&daemon->controller);
 		board_deinit(&daemon->board);
 		loop_free(daemon->loop);

@@ -48,7 +48,9 @@ hakmemd_libdaemon_la_SOURCES = \
 	hakmemd/report.c \
 	hakmemd/report.h \
 	hakmemd/server.c \
-	hakmemd/server.h
+	hakmemd/server.h \
+	hakmemd/why.c \
+	hakmemd/why.h
 hakmemd_libdaemon_la_CFLAGS = $(AM_CFLAGS) $(LIBEVENT_CFLAGS) $(LIBSYSTEMD_CFLAGS) $(JANSSON_CFLAGS)
 hakmemd_libdaemon_la_LIBADD = hakmemd/libtext.la protocol/libprotocol.la $(LIBEVENT_LIBS) $(LIBSYSTEMD_LIBS) \
 	$(JANSSON_LIBS)

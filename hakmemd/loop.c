@@ -6,8 +6,11 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <sys/epoll.h>
 
 #include "hakmemd/util.h"
+
+#define LOOP_SET_BATCH 64 /* members served before others get their turn */
 
 struct loop {
 	struct event_base *base;
@@ -20,6 +23,15 @@ struct loop_io {
 	void *data;
 	int fd;
 	unsigned what;
+};
+
+/* An epoll of its own, which is one descriptor to libevent. */
+struct loop_set {
+	struct loop_io *io;
+	int fd;
+	loop_fn *fn;
+	struct epoll_event batch[LOOP_SET_BATCH]; /* being served; data.ptr NULL = left meanwhile */
+	int n_batch;
 };
 
 struct loop_timer {
@@ -119,6 +131,59 @@ void loop_io_free(struct loop_io *io)
 	if (io->event)
 		event_free(io->event);
 	free(io);
+}
+
+static void loop_set_ready(int fd, unsigned what, void *data)
+{
+	struct loop_set *set = data;
+
+	(void)what;
+	set->n_batch = epoll_wait(fd, set->batch, LOOP_SET_BATCH, 0);
+	for (int i = 0; i < set->n_batch; i++)
+		if (set->batch[i].data.ptr)
+			set->fn(set->batch[i].data.ptr);
+	set->n_batch = 0;
+}
+
+int loop_set_new(struct loop *loop, loop_fn *fn, struct loop_set **ret_set)
+{
+	struct loop_set *set = calloc(1, sizeof *set);
+	int r;
+
+	if (!set)
+		return -ENOMEM;
+	set->fn = fn;
+	set->fd = epoll_create1(EPOLL_CLOEXEC);
+	r = set->fd < 0 ? -errno : loop_io_new(loop, set->fd, LOOP_READ, loop_set_ready, set, &set->io);
+	if (r < 0)
+		loop_set_free(set);
+	else
+		*ret_set = set;
+	return r;
+}
+
+void loop_set_free(struct loop_set *set)
+{
+	if (!set)
+		return;
+	loop_io_free(set->io);
+	util_close(&set->fd);
+	free(set);
+}
+
+int loop_set_add(struct loop_set *set, int fd, void *data)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data = {.ptr = data}};
+
+	return epoll_ctl(set->fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+void loop_set_remove(struct loop_set *set, int fd, const void *data)
+{
+	(void)epoll_ctl(set->fd, EPOLL_CTL_DEL, fd, NULL);
+	for (int i = 0; i < set->n_batch; i++)
+		if (set->batch[i].data.ptr == data)
+			set->batch[i].data.ptr = NULL;
 }
 
 static void loop_timer_call(evutil_socket_t fd, short what, void *data)

@@ -11,6 +11,7 @@
 
 struct loop;
 struct loop_io;
+struct loop_set;
 struct loop_timer;
 struct loop_signal;
 
@@ -31,6 +32,15 @@ void loop_stop(struct loop *loop);
 int loop_io_new(struct loop *loop, int fd, unsigned what, loop_io_fn *fn, void *data, struct loop_io **ret_io);
 int loop_io_set(struct loop_io *io, unsigned what); /* 0 = rest */
 void loop_io_free(struct loop_io *io);              /* NULL allowed; does not close fd */
+
+/*
+ * Many descriptors that are only ever read, for which one watch each would cost more than all else that is known of
+ * them: `fn` is called with the `data` of each that is ready.
+ */
+int loop_set_new(struct loop *loop, loop_fn *fn, struct loop_set **ret_set);
+void loop_set_free(struct loop_set *set); /* NULL allowed; after its members have left */
+int loop_set_add(struct loop_set *set, int fd, void *data);
+void loop_set_remove(struct loop_set *set, int fd, const void *data); /* before fd is closed */
 
 int loop_timer_new(struct loop *loop, loop_fn *fn, void *data, struct loop_timer **ret_timer);
 int loop_timer_set(struct loop_timer *timer, uint64_t nsec); /* once, from now on */

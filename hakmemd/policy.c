@@ -10,6 +10,9 @@
 #define POLICY_RANK_LOW      1e36 /* protected ones last, idle or not */
 #define POLICY_BUDGET_MIN    (UINT64_C(1) << 20)
 #define POLICY_BUDGET_MAX    (UINT64_C(1) << 46)
+#define POLICY_CLIENTS_NSEC     (5 * NSEC_PER_SEC) /* clients are looked at so often, with nothing going on, ... */
+#define POLICY_CLIENTS_PER_IDLE 6                  /* ... and so many times while one becomes idle */
+#define POLICY_PROACTIVE_NSEC   NSEC_PER_SEC       /* between two clients asked proactively, at least */
 #define POLICY_HEADROOM_PACE 10 /* rounds that headroom asks for follow so much faster: it does not lag as PSI does */
 
 /* ---- rounds ---- */
@@ -118,6 +121,20 @@ static enum policy_verdict policy_judge_pressure(const struct policy_config *con
 	return domain->left_bytes ? POLICY_ASKED : POLICY_BUDGET;
 }
 
+/* Less than is worth it for idleness alone. */
+static enum policy_verdict policy_judge_proactive(
+	const struct policy_config *config, uint64_t now, const struct policy_client *client)
+{
+	struct policy_domain *host = policy_host(client);
+
+	if (!config->proactive || !host->quiet || client->releasable_bytes < POLICY_PROACTIVE_BYTES)
+		return POLICY_FLOOR;
+	if (now < host->proactive_nsec || policy_held_off(client, now, 2))
+		return POLICY_HELD_OFF;
+	host->proactive_nsec = now + POLICY_PROACTIVE_NSEC;
+	return POLICY_ASKED;
+}
+
 static enum policy_verdict policy_judge_idle(
 	const struct policy_config *config, uint64_t now, const struct policy_client *client)
 {
@@ -128,8 +145,19 @@ static enum policy_verdict policy_judge_idle(
 	if (client->busy_level >= 0)
 		return POLICY_BUSY;
 	if (client->releasable_bytes <= config->idle_floor_bytes)
-		return POLICY_FLOOR;
+		return policy_judge_proactive(config, now, client);
 	return policy_held_off(client, now, 2) ? POLICY_HELD_OFF : POLICY_ASKED;
+}
+
+/* Of one that is not idle: then all of it is asked. */
+static enum policy_verdict policy_judge_threads(
+	const struct policy_config *config, uint64_t now, const struct policy_client *client)
+{
+	if (!config->rest_nsec || client->n_threads < 2 || client->hot_bytes <= config->idle_floor_bytes)
+		return POLICY_CALM;
+	if (client->busy_level >= 0)
+		return POLICY_BUSY;
+	return now < client->next_rest_nsec ? POLICY_CALM : POLICY_ASKED;
 }
 
 /* So that its domains are looked at in time. */
@@ -162,6 +190,11 @@ static bool policy_advise(const struct policy_config *config, uint64_t now, stru
 		idle = policy_judge_idle(config, now, client);
 		if (idle == POLICY_ASKED || verdict == POLICY_CALM)
 			verdict = idle;
+		if (verdict == POLICY_CALM && policy_judge_threads(config, now, client) == POLICY_ASKED) {
+			verdict = POLICY_ASKED;
+			ret_advice->level = 0;
+			ret_advice->rest = true;
+		}
 	}
 	ret_advice->target_bytes = UINT64_MAX;
 	client->verdict = verdict;
@@ -221,22 +254,49 @@ static size_t policy_choose(const struct policy_config *config, struct policy_sc
 
 /* ---- the step ---- */
 
-size_t policy_step(const struct policy_config *config, uint64_t now_nsec, struct policy_scene *scene,
-	struct policy_advice *advice, size_t max_advice)
+void policy_step_domains(const struct policy_config *config, uint64_t now_nsec, struct policy_scene *scene)
 {
-	size_t n_advice = 0, n_busy = 0;
-
-	scene->n_waiting = 0;
 	scene->look_nsec = UINT64_MAX;
 	for (size_t i = 0; i < scene->n_domains; i++) {
 		struct policy_domain *domain = scene->domains[i];
 
 		scene->look_nsec = util_min(scene->look_nsec, policy_level_look(config, domain, now_nsec));
 		policy_level_update(config, domain, now_nsec);
-		domain->able = false;
 		if (!scene->paused)
 			policy_update_round(config, domain, now_nsec);
 	}
+}
+
+bool policy_wants_clients(const struct policy_config *config, uint64_t now_nsec, const struct policy_scene *scene,
+	uint64_t looked_nsec)
+{
+	uint64_t interval = POLICY_CLIENTS_NSEC;
+
+	for (size_t i = 0; i < scene->n_domains; i++)
+		if (scene->domains[i]->level != HKP_CALM || policy_level_near(scene->domains[i]))
+			return true;
+	if (config->idle_nsec)
+		interval = util_min(interval, config->idle_nsec / POLICY_CLIENTS_PER_IDLE);
+	/* A little early counts as in time: steps do not fall on the dot. */
+	return now_nsec - looked_nsec >= interval / 10 * 9;
+}
+
+bool policy_wants_held(const struct policy_config *config, const struct policy_client *client, uint64_t now_nsec)
+{
+	const struct policy_domain *domain = policy_asking(client);
+
+	return client->regret_due_nsec || (domain && !client->excluded &&
+						  policy_judge_pressure(config, now_nsec, client, domain) == POLICY_ASKED);
+}
+
+size_t policy_step_clients(const struct policy_config *config, uint64_t now_nsec, struct policy_scene *scene,
+	struct policy_advice *advice, size_t max_advice)
+{
+	size_t n_advice = 0, n_busy = 0;
+
+	scene->n_waiting = 0;
+	for (size_t i = 0; i < scene->n_domains; i++)
+		scene->domains[i]->able = false;
 	for (size_t i = 0; i < scene->n_clients; i++) {
 		struct policy_client *client = scene->clients[i];
 
@@ -255,14 +315,27 @@ size_t policy_step(const struct policy_config *config, uint64_t now_nsec, struct
 	return policy_choose(config, scene, n_busy, advice, n_advice);
 }
 
+size_t policy_step(const struct policy_config *config, uint64_t now_nsec, struct policy_scene *scene,
+	struct policy_advice *advice, size_t max_advice)
+{
+	policy_step_domains(config, now_nsec, scene);
+	return policy_step_clients(config, now_nsec, scene, advice, max_advice);
+}
+
 /* ---- what was done with it ---- */
 
 void policy_sent(const struct policy_config *config, uint64_t now_nsec, struct policy_client *client,
 	unsigned level, enum hkp_reason reason)
 {
+	client->rest = reason == HKP_REASON_IDLE && level == 0;
+	if (client->rest) {
+		client->next_rest_nsec = now_nsec + config->rest_nsec;
+		return;
+	}
 	client->flushed_releasable_bytes = client->releasable_bytes;
 	if (reason == HKP_REASON_IDLE)
 		client->idle_flushed = true;
+	client->proactive = reason == HKP_REASON_IDLE && client->releasable_bytes <= config->idle_floor_bytes;
 	for (unsigned i = 0; i <= level && i < POLICY_N_LEVELS; i++)
 		client->next_flush_nsec[i] =
 			util_max(client->next_flush_nsec[i], now_nsec + config->client_interval_nsec);

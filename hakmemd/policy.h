@@ -25,6 +25,7 @@
  *             doubles from round to round while pressure persists and halves when what came back was taken
  *             again.  At depth 3 there is no budget.
  *   look      Headroom is looked at again before it can reach medium, as long as somebody has something to give.
+ *             Clients are looked at while there is pressure or a limit near, else as often as idleness needs it.
  *   at once   No more than n_at_once flushes are under way; who has to wait is asked when one has ended.
  *   back-off  A client that gave (next to) nothing is left alone twice as long each time, for that depth and
  *             those below; a deeper flush is not held off.  Twice as much to give, and 8 MiB, ends it.  A
@@ -32,6 +33,10 @@
  *   regret    What a client takes again within regret_nsec was not worth taking: a tenth of it doubles its
  *             back-off, half of it quadruples it and halves the budgets around it.
  *   idle      No slow path and under 1 % of a CPU for idle_nsec: level 2, once per idle episode.
+ *   threads   A client that is not idle but keeps more than the floor in the magazines of several threads is asked to
+ *             empty those of threads that rest: at rest_nsec, and twice as long apart each time that gives nothing.
+ *   proactive Unless turned off, as it is at first: while next to nothing stalls for memory or io on the host, idle
+ *             clients are asked for less than the floor, too; one a second, and for a hundredth of a CPU's time.
  *   jitter    Times that many clients share are stretched by up to a quarter, each by its own part.
  *
  * Files: policy.c rounds, budgets, choice; policy_level.c levels of domains; policy_client.c idleness and what is
@@ -75,6 +80,8 @@ struct policy_config {
 	uint64_t regret_nsec;             /* what is taken again within this time was taken in vain */
 	uint64_t idle_nsec;               /* quiet this long is idle; 0 = never */
 	uint64_t idle_floor_bytes;        /* idle: the same floor */
+	uint64_t rest_nsec;               /* threads of a busy client that rest so long are emptied; 0 = never */
+	uint64_t proactive;               /* ask idle clients for less than that, while nothing stalls */
 };
 
 struct policy_sample {
@@ -96,6 +103,7 @@ struct policy_domain {
 	bool protected_;     /* cgroup: uses no more than its memory.low */
 	uint64_t n_reclaims; /* host: allocstall + pgscan_direct of /proc/vmstat */
 	uint64_t n_stalls;   /* host: allocstall alone, tasks sent into direct reclaim */
+	bool quiet;          /* host: next to nothing stalls for memory or io */
 	uint64_t n_ooms;     /* cgroup: oom + oom_kill of memory.events */
 	uint64_t n_hits;     /* cgroup: high + max of memory.events */
 
@@ -121,6 +129,7 @@ struct policy_domain {
 	bool by_headroom;             /* headroom, which does not lag, holds the level by itself */
 	uint64_t budget_bytes;        /* of the round under way; 0 = there was none yet */
 	uint64_t left_bytes;          /* of it, not yet asked for */
+	uint64_t proactive_nsec;      /* host: no client is asked proactively before */
 	bool regretted;               /* since the round began, somebody took back what it had given */
 };
 
@@ -144,6 +153,7 @@ enum policy_verdict {
 #undef X
 };
 
+/* There are thousands of these: what is small stands together. */
 struct policy_client {
 	/* View, filled by the caller before a step. */
 	struct policy_domain *domain;
@@ -151,27 +161,26 @@ struct policy_client {
 	uint64_t changes;          /* any figure that only the program's own doing changes */
 	uint64_t releasable_bytes; /* clamped by the caller to what the kernel says it holds */
 	uint64_t cpu_nsec;         /* of the whole process */
-	bool has_cpu;              /* cpu_nsec was read for this step */
 	uint64_t taken_bytes;      /* grows when the program takes memory: SuperSlabs made, mid and large */
+	uint64_t hot_bytes;        /* in the magazines of its threads, as it says */
 	uint64_t held_bytes;       /* by the kernel's account; 0 = was not read for this step */
+	uint32_t n_threads;        /* that have any */
+	uint32_t seed;             /* of its part of the jitter; 0 = none */
+	int8_t busy_level;         /* a flush of this level is on its way; -1 = none */
+	bool has_cpu;              /* cpu_nsec was read for this step */
 	bool omit;                 /* not ready */
 	bool excluded;             /* the administrator keeps it out (Exclude=) */
-	int busy_level;            /* a flush of this level is on its way; -1 = none */
-	uint64_t seed;             /* of its part of the jitter; 0 = none */
 
 	/* State. */
-	bool known;               /* the fields up to idle_cpu_nsec are set */
-	bool rebase;              /* a change seen in the next step is a flush's doing, not the program's */
 	uint64_t last_activity_nsec;
 	uint64_t last_changes;
 	uint64_t idle_since_nsec; /* start of the quiet spell */
 	uint64_t idle_cpu_nsec;   /* CPU time then */
-	bool idle_has_cpu;
 	uint64_t look_cpu_nsec;   /* CPU time is looked at no sooner */
-	bool idle;                /* quiet for idle_nsec */
-	bool idle_flushed;        /* in this episode */
 	uint64_t next_flush_nsec[POLICY_N_LEVELS];
 	uint64_t backoff_nsec;
+	uint64_t next_rest_nsec;  /* its threads are asked for no sooner, */
+	uint64_t rest_backoff_nsec; /* and so long after the latest time */
 	uint64_t flushed_releasable_bytes; /* releasable when last asked */
 	double bytes_per_usec;    /* given back, moving average */
 	double trust;             /* truly given back / claimed, moving average */
@@ -179,12 +188,19 @@ struct policy_client {
 	uint64_t regret_taken_bytes; /* taken_bytes after it */
 	uint64_t regret_held_bytes;  /* held_bytes after it; 0 = unknown */
 	uint64_t regret_given_bytes; /* what it gave */
-	unsigned regret_level;
-	uint64_t n_regrets;
-	uint64_t regret_bytes;       /* taken again, of all flushes */
-	unsigned n_jitters;
-	enum policy_verdict verdict; /* of the latest step */
-	enum hkp_pressure verdict_level; /* pressure then, of the domain that asked; calm = none did */
+	uint64_t regret_bytes;    /* taken again, of all flushes */
+	uint32_t n_regrets;
+	uint32_t n_jitters;
+	bool known;               /* the fields up to idle_cpu_nsec are set */
+	bool rebase;              /* a change seen in the next step is a flush's doing, not the program's */
+	bool idle_has_cpu;
+	bool idle;                /* quiet for idle_nsec */
+	bool idle_flushed;        /* in this episode */
+	bool proactive;           /* the latest flush was */
+	bool rest;                /* the latest flush was for threads that rest */
+	uint8_t regret_level;
+	uint8_t verdict;          /* enum policy_verdict of the latest step */
+	uint8_t verdict_level;    /* enum hkp_pressure then, of the domain that asked; calm = none did */
 };
 
 struct policy_advice {
@@ -193,6 +209,7 @@ struct policy_advice {
 	unsigned level;               /* flush level */
 	enum hkp_reason reason;
 	uint64_t target_bytes;        /* UINT64_MAX = all there is */
+	bool rest;                    /* and of threads that rest, at level 0 */
 	double rank;                  /* higher goes first */
 };
 
@@ -226,16 +243,20 @@ void policy_client_init(struct policy_client *client, const struct policy_config
  * figure to get, so only while its heap is quiet, at the beginning of a spell and four times in it. */
 bool policy_wants_cpu(const struct policy_config *config, const struct policy_client *client, uint64_t now_nsec);
 
-/* True where pressure around the client makes its figures matter. */
-bool policy_pressed(const struct policy_client *client);
-
-/* True where a step needs held_bytes: a flush of this client is still to be judged. */
-bool policy_wants_held(const struct policy_client *client);
+/* True where a step needs held_bytes, and releasable_bytes clamped to it: a flush of this client is still to be
+ * judged, or by the views filled in so far it would be asked now. */
+bool policy_wants_held(const struct policy_config *config, const struct policy_client *client, uint64_t now_nsec);
 
 /*
- * One step at `now_nsec`: update levels and idleness, and, unless paused, write at most `max_advice` pieces of
- * advice, best first.  Returns their number.
+ * One step at `now_nsec` in two halves.  The first updates the levels of domains.  The second, which may be left out
+ * unless policy_wants_clients(), updates idleness and, unless paused, writes at most `max_advice` pieces of advice,
+ * best first, and returns their number.  policy_step() is both.
  */
+void policy_step_domains(const struct policy_config *config, uint64_t now_nsec, struct policy_scene *scene);
+bool policy_wants_clients(const struct policy_config *config, uint64_t now_nsec, const struct policy_scene *scene,
+	uint64_t looked_nsec); /* looked_nsec: the latest second half */
+size_t policy_step_clients(const struct policy_config *config, uint64_t now_nsec, struct policy_scene *scene,
+	struct policy_advice *advice, size_t max_advice);
 size_t policy_step(const struct policy_config *config, uint64_t now_nsec, struct policy_scene *scene,
 	struct policy_advice *advice, size_t max_advice);
 

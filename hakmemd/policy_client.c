@@ -65,6 +65,15 @@ static uint64_t policy_jitter(const struct policy_client *client, unsigned n, ui
 	return (uint64_t)((double)nsec / 4 * ((double)(mix >> 40) / (double)(1 << 24)));
 }
 
+struct policy_domain *policy_host(const struct policy_client *client)
+{
+	struct policy_domain *domain = client->domain;
+
+	while (domain && domain->parent)
+		domain = domain->parent;
+	return domain;
+}
+
 /* ---- hold-off ---- */
 
 bool policy_held_off(const struct policy_client *client, uint64_t now, unsigned level)
@@ -91,11 +100,6 @@ static void policy_back_off(
 }
 
 /* ---- regret ---- */
-
-bool policy_wants_held(const struct policy_client *client)
-{
-	return client->regret_due_nsec != 0;
-}
 
 static uint64_t policy_growth(uint64_t now, uint64_t before)
 {
@@ -171,20 +175,13 @@ void policy_client_update(const struct policy_config *config, struct policy_clie
 	policy_update_idle(config, client, now_nsec);
 }
 
-bool policy_pressed(const struct policy_client *client)
-{
-	for (const struct policy_domain *domain = client->domain; domain; domain = domain->parent)
-		if (domain->level != HKP_CALM || domain->triggered)
-			return true;
-	return false;
-}
-
 bool policy_wants_cpu(const struct policy_config *config, const struct policy_client *client, uint64_t now)
 {
 	if (!client->known || (policy_program_moved(client) && !client->rebase) || now < client->look_cpu_nsec)
 		return false;
 	return config->idle_nsec && !client->omit && !client->excluded && !client->idle_flushed &&
-		client->releasable_bytes > util_min(config->idle_floor_bytes, config->floor_bytes);
+		client->releasable_bytes > (config->proactive ? POLICY_PROACTIVE_BYTES
+							     : util_min(config->idle_floor_bytes, config->floor_bytes));
 }
 
 /* ---- what came of it ---- */
@@ -199,19 +196,46 @@ static void policy_expect_regret(const struct policy_config *config, uint64_t no
 	client->regret_level = outcome->level;
 }
 
+static void policy_pace_proactive(const struct policy_client *client, uint64_t now_nsec, uint64_t usec)
+{
+	struct policy_domain *host = policy_host(client);
+
+	if (host && client->proactive)
+		host->proactive_nsec =
+			util_max(host->proactive_nsec, now_nsec + usec * NSEC_PER_USEC * POLICY_PROACTIVE_SHARE);
+}
+
+/* Little is expected of it, so nothing is learnt but when to ask again. */
+static void policy_threads_result(const struct policy_config *config, uint64_t now_nsec, struct policy_client *client,
+	const struct policy_outcome *outcome)
+{
+	uint64_t longer = util_max(client->rest_backoff_nsec * 2, config->rest_nsec);
+
+	client->rest_backoff_nsec = outcome->actual_bytes >= POLICY_PROACTIVE_BYTES
+		? config->rest_nsec
+		: util_min(longer, config->client_backoff_max_nsec);
+	client->next_rest_nsec = now_nsec + client->rest_backoff_nsec;
+}
+
 void policy_result(const struct policy_config *config, uint64_t now_nsec, struct policy_client *client,
 	const struct policy_outcome *outcome)
 {
+	uint64_t nothing_bytes = client->proactive ? POLICY_PROACTIVE_BYTES / 2 : config->nothing_bytes;
 	double actual = (double)outcome->actual_bytes;
 
 	client->rebase = true;
+	if (client->rest) {
+		policy_threads_result(config, now_nsec, client, outcome);
+		return;
+	}
 	if (outcome->claimed_bytes)
 		client->trust += POLICY_EWMA *
 			((actual < (double)outcome->claimed_bytes ? actual / (double)outcome->claimed_bytes : 1) -
 				client->trust);
 	client->bytes_per_usec +=
 		POLICY_EWMA * (actual / (outcome->usec ? (double)outcome->usec : 1) - client->bytes_per_usec);
-	if (outcome->actual_bytes < config->nothing_bytes) {
+	policy_pace_proactive(client, now_nsec, outcome->usec);
+	if (outcome->actual_bytes < nothing_bytes) {
 		policy_back_off(config, client, now_nsec, outcome->level, 2);
 		return;
 	}

@@ -159,6 +159,11 @@ static void policy_set_level(struct policy_domain *domain, enum hkp_pressure lev
 		domain->next_round_nsec = now_nsec;
 }
 
+bool policy_level_near(const struct policy_domain *domain)
+{
+	return !domain->host && domain->headroom >= 0 && domain->headroom < POLICY_LOOK_HEADROOM;
+}
+
 uint64_t policy_level_look(const struct policy_config *config, struct policy_domain *domain, uint64_t now_nsec)
 {
 	double fall = domain->last_headroom - domain->headroom, spare = domain->headroom - config->headroom_medium;

@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/sysinfo.h>
 
 #include "hakmemd/text.h"
 #include "hakmemd/util.h"
@@ -97,18 +98,28 @@ int proc_parse_meminfo(const char *meminfo, uint64_t *ret_total, uint64_t *ret_a
 	return 0;
 }
 
+static bool proc_swap_used(void)
+{
+	struct sysinfo info;
+
+	return sysinfo(&info) < 0 || info.freeswap < info.totalswap;
+}
+
 int proc_memory(pid_t pid, struct proc_memory *ret_memory)
 {
 	uint64_t resident, shared, swapped = 0, os_page = (uint64_t)sysconf(_SC_PAGESIZE);
-	char text[4096];
+	char text[4096], *end;
 	int r;
 
 	r = proc_read_of(pid, "statm", text, sizeof text);
 	if (r < 0)
 		return r;
-	if (sscanf(text, "%*u %" SCNu64 " %" SCNu64, &resident, &shared) != 2)
+	(void)strtoull(text, &end, 10); /* size */
+	resident = strtoull(end, &end, 10);
+	shared = strtoull(end, &end, 10);
+	if (*end != ' ')
 		return -EBADMSG;
-	if (proc_read_of(pid, "status", text, sizeof text) >= 0)
+	if (proc_swap_used() && proc_read_of(pid, "status", text, sizeof text) >= 0)
 		(void)proc_value(text, "VmSwap:", &swapped);
 	ret_memory->rss_bytes = resident * os_page;
 	ret_memory->private_bytes = (resident > shared ? resident - shared : 0) * os_page + swapped * 1024;

@@ -53,6 +53,24 @@ int psi_read(const char *path, struct psi_totals *ret_totals)
 	return r < 0 ? r : psi_parse(text, ret_totals);
 }
 
+int psi_parse_share(const char *text, double *ret_share)
+{
+	double avg10, avg60;
+
+	if (sscanf(text, "some avg10=%lf avg60=%lf", &avg10, &avg60) != 2)
+		return -EBADMSG;
+	*ret_share = (avg10 > avg60 ? avg10 : avg60) / 100;
+	return 0;
+}
+
+int psi_read_share(const char *path, double *ret_share)
+{
+	char text[512];
+	int r = proc_read(path, text, sizeof text);
+
+	return r < 0 ? r : psi_parse_share(text, ret_share);
+}
+
 static void psi_ready(int fd, unsigned what, void *data)
 {
 	struct psi_trigger *trigger = data;

@@ -46,6 +46,11 @@ int psi_parse(const char *text, struct psi_totals *ret_totals);
  * unprivileged triggers see.  Returns 0 or a negative errno. */
 int psi_read(const char *path, struct psi_totals *ret_totals);
 
+/* The share of time in which some task stalled, as the kernel averages it over 10 and over 60 s: the greater of the
+ * two, 0 to 1.  Returns 0 or a negative errno. */
+int psi_parse_share(const char *text, double *ret_share);
+int psi_read_share(const char *path, double *ret_share);
+
 /* Arm `trigger` at `stall` on a kernel pressure file: first with the window asked for, then with the rate kept
  * and the window rounded up to whole 2 s.  Returns 0, or a negative errno: poll instead. */
 int psi_arm(struct psi_trigger *trigger, struct loop *loop, const char *path, const struct policy_stall *stall,

@@ -72,10 +72,10 @@ static void record_domain(FILE *file, const struct policy_domain *domain)
 	fprintf(file,
 		",\"sampled\":%d,\"triggered\":%d,\"some\":%" PRIu64 ",\"full\":%" PRIu64 ",\"headroom\":%.17g"
 		",\"limit\":%" PRIu64 ",\"protected\":%d,\"reclaims\":%" PRIu64 ",\"stalls\":%" PRIu64 ",\"ooms\":%" PRIu64
-		",\"hits\":%" PRIu64 "}",
+		",\"hits\":%" PRIu64 ",\"quiet\":%d}",
 		domain->sampled, domain->triggered, domain->some_usec, domain->full_usec, domain->headroom,
 		domain->limit_bytes, domain->protected_, domain->n_reclaims, domain->n_stalls, domain->n_ooms,
-		domain->n_hits);
+		domain->n_hits, domain->quiet);
 }
 
 static void record_view(FILE *file, const struct policy_client *client)
@@ -83,17 +83,16 @@ static void record_view(FILE *file, const struct policy_client *client)
 	fprintf(file,
 		"{\"id\":%" PRIu64 ",\"domain\":%" PRIu64 ",\"activity\":%" PRIu64 ",\"changes\":%" PRIu64
 		",\"releasable\":%" PRIu64 ",\"cpu\":%" PRIu64 ",\"has_cpu\":%d,\"taken\":%" PRIu64 ",\"held\":%" PRIu64
-		",\"excluded\":%d,\"busy\":%d,\"seed\":%" PRIu64 "}",
+		",\"hot\":%" PRIu64 ",\"threads\":%" PRIu32 ",\"excluded\":%d,\"busy\":%d,\"seed\":%" PRIu32 "}",
 		record_client_id(client), record_domain_id(client->domain), client->activity_nsec, client->changes,
 		client->releasable_bytes, client->cpu_nsec, client->has_cpu, client->taken_bytes, client->held_bytes,
-		client->excluded, client->busy_level, client->seed);
+		client->hot_bytes, client->n_threads, client->excluded, client->busy_level, client->seed);
 }
 
 /* Before the step, which changes what it is told (triggered, for one). */
-void record_signals(struct record *record, uint64_t now_nsec, const struct policy_scene *scene)
+void record_domains(struct record *record, uint64_t now_nsec, const struct policy_scene *scene)
 {
 	FILE *file = record->file;
-	bool first = true;
 
 	if (!file)
 		return;
@@ -103,7 +102,17 @@ void record_signals(struct record *record, uint64_t now_nsec, const struct polic
 			putc(',', file);
 		record_domain(file, scene->domains[i]);
 	}
-	fprintf(file, "],\"clients\":[");
+	fprintf(file, "]");
+}
+
+void record_clients(struct record *record, const struct policy_scene *scene)
+{
+	FILE *file = record->file;
+	bool first = true;
+
+	if (!file)
+		return;
+	fprintf(file, ",\"clients\":[");
 	for (size_t i = 0; i < scene->n_clients; i++) {
 		if (scene->clients[i]->omit)
 			continue;

@@ -5,7 +5,7 @@
  * Why: what went wrong on a machine under pressure can be replayed, with another policy if need be, by feeding the
  * same signals to the same pure function.
  *
- * How: "config" the configuration file's text; "step" signals, views and the advice given; "sent", "result" and
+ * How: "config" the configuration file's text; "step" signals, views (where clients were looked at) and the advice given; "sent", "result" and
  * "timeout" the calls of these names.  Domains go by cgroup id (0 = the host), clients by the daemon's id.
  */
 #ifndef HAKMEMD_RECORD_H
@@ -27,7 +27,8 @@ int record_open(struct record *record, const char *path, const char *config_path
 void record_close(struct record *record);
 
 /* All of these do nothing where nothing is recorded. */
-void record_signals(struct record *record, uint64_t now_nsec, const struct policy_scene *scene);
+void record_domains(struct record *record, uint64_t now_nsec, const struct policy_scene *scene);
+void record_clients(struct record *record, const struct policy_scene *scene); /* left out where they are not looked at */
 void record_advice(struct record *record, const struct policy_advice *advice, size_t n_advice);
 void record_sent(struct record *record, uint64_t now_nsec, const struct policy_client *client, unsigned level,
 	enum hkp_reason reason);

@@ -31,9 +31,11 @@ static void registry_pressure_event(enum psi_event event, void *data)
 {
 	struct domain *domain = data;
 
-	if (event == PSI_GONE)
+	if (event == PSI_GONE) {
 		domain->gone = true;
-	else {
+		domain->daemon->registry.n_gone++;
+		log_info("cgroup %s was removed", domain->path);
+	} else {
 		domain->policy.triggered = true;
 		domain->hot_until_nsec = util_now_nsec() + 10 * NSEC_PER_SEC;
 	}
@@ -47,6 +49,18 @@ static void registry_memory_event(void *data)
 	controller_wake(&domain->daemon->controller);
 }
 
+/* Without stall time there is no pressure of the host; that must not look like calm. */
+static void registry_complain_blind(const char *path)
+{
+	struct psi_totals totals;
+	int r = psi_read(path, &totals);
+
+	if (r < 0)
+		log_warning("%s: %s: is pressure stall information off (psi=1 on the kernel's command line turns it on)? "
+			    "Only limits of cgroups and idleness count now",
+			path, strerror(-r));
+}
+
 static void registry_watch(struct registry *registry, struct domain *domain)
 {
 	struct daemon *daemon = domain->daemon;
@@ -56,10 +70,12 @@ static void registry_watch(struct registry *registry, struct domain *domain)
 	registry_pressure_path(registry, domain, path, sizeof path);
 	r = psi_arm(&domain->trigger, daemon->loop, path, &daemon->config.policy.enter[0],
 		registry_pressure_event, domain);
+	if (domain->policy.host) {
+		registry_complain_blind(path);
+		return;
+	}
 	if (r < 0)
 		log_debug("no pressure trigger on %s (%s): polling", path, strerror(-r));
-	if (domain->policy.host)
-		return;
 	snprintf(path, sizeof path, "%s%s/memory.events", registry->roots.unified, domain->path);
 	r = events_arm(&domain->events, daemon->loop, path, registry_memory_event, domain);
 	if (r < 0)
@@ -96,6 +112,7 @@ static void registry_free_domain(struct registry *registry, struct domain *domai
 {
 	struct policy_domain *last = registry->domains[--registry->n_domains];
 
+	registry->n_gone -= domain->gone;
 	registry->domains[domain->index] = last;
 	domain_of_policy(last)->index = domain->index;
 	psi_disarm(&domain->trigger);
@@ -251,7 +268,7 @@ void registry_check_some(struct registry *registry)
 		else if (client->state == CLIENT_READY)
 			registry_place(registry, client);
 	}
-	for (size_t i = 0; i < registry->n_clients; i++) {
+	for (size_t i = 0; registry->n_gone && i < registry->n_clients; i++) {
 		client = registry->clients[i];
 		if (client->domain && client->domain->gone)
 			registry_place(registry, client);
@@ -360,6 +377,14 @@ void registry_remove(struct registry *registry, struct client *client)
 	last->index = client->index;
 	registry_uncount(registry, client->uid);
 	registry_leave(registry, client);
+}
+
+const struct domain *registry_domain_of_id(const struct registry *registry, uint64_t id)
+{
+	for (size_t i = 0; i < registry->n_domains; i++)
+		if (domain_of_policy(registry->domains[i])->id == id)
+			return domain_of_policy(registry->domains[i]);
+	return NULL;
 }
 
 struct client *registry_find_pid(const struct registry *registry, pid_t pid)

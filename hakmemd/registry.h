@@ -29,7 +29,7 @@ struct domain {
 	unsigned n_clients;          /* clients in it */
 	struct psi_trigger trigger;
 	struct events_watch events;  /* memory.events */
-	bool gone;                   /* the cgroup was removed */
+	bool gone;                   /* the cgroup was removed: its clients are moved in the next step */
 	uint64_t read_nsec;          /* pressure was last read */
 	uint64_t limits_nsec;        /* limits above it were last read */
 	uint64_t hot_until_nsec;     /* the trigger fired lately: look closely */
@@ -61,6 +61,7 @@ struct registry {
 	size_t n_users;
 	size_t users_capacity;
 	uint64_t next_id;
+	size_t n_gone;                 /* domains whose cgroup was removed and that still hold clients */
 	size_t next_check;             /* client whose cgroup is looked at next */
 	size_t next_limits;            /* domain whose limits above are looked at next */
 	struct cgroup_roots roots;
@@ -81,6 +82,9 @@ void registry_exclude(struct registry *registry);
 
 /* Look after some clients and domains each time: processes migrate, and limits are set and lifted. */
 void registry_check_some(struct registry *registry);
+
+/* The domain of a cgroup, 0 = the host; NULL where there is none (any more). */
+const struct domain *registry_domain_of_id(const struct registry *registry, uint64_t id);
 
 struct client *registry_find_pid(const struct registry *registry, pid_t pid);
 struct client *registry_find_id(const struct registry *registry, uint64_t id);

@@ -45,7 +45,7 @@ static void report_last(json_t *object, const struct client *client)
 		return;
 	}
 	json_object_set_new(object, "last_flush",
-		json_pack("{s:s, s:i, s:f, s:I}", "reason", hkp_reason_name(last->reason), "level",
+		json_pack("{s:s, s:i, s:f, s:I}", "reason", hkp_reason_name(last->why.reason), "level",
 			(int)last->level, "seconds_ago", report_seconds(last->when_nsec), "returned_bytes",
 			(json_int_t)util_min(last->actual_bytes, INT64_MAX)));
 }
@@ -270,6 +270,7 @@ json_t *report_explain(const struct client *client)
 {
 	const struct policy_client *policy = &client->policy;
 	json_t *object = json_object(), *held_off = json_array();
+	char words[WHY_WORDS_MAX];
 
 	report_identity(object, client);
 	json_object_set_new(object, "verdict", json_string(policy_verdict_name(policy->verdict)));
@@ -293,8 +294,10 @@ json_t *report_explain(const struct client *client)
 	report_number(object, "asked_flushes", client->n_flushes);
 	report_number(object, "returned_bytes", client->actual_bytes);
 	report_last(object, client);
-	if (client->last.when_nsec)
-		json_object_set_new(object, "last_why", json_string(client->last_why));
+	if (client->last.when_nsec) {
+		why_words(&client->last.why, &client->daemon->registry, words, sizeof words);
+		json_object_set_new(object, "last_why", json_string(words));
+	}
 	json_object_set_new(object, "around", report_around(client));
 	return object;
 }
@@ -313,9 +316,11 @@ static json_t *report_event(const char *event)
 json_t *report_flush_event(const struct client *client, const struct controller_report *report)
 {
 	json_t *object = report_event("flush"), *flush = report_flush(client, report);
+	char words[WHY_WORDS_MAX];
 
-	json_object_set_new(object, "reason", json_string(hkp_reason_name(client->current.reason)));
-	json_object_set_new(object, "why", json_string(client->current.why));
+	json_object_set_new(object, "reason", json_string(hkp_reason_name(client->current.why.reason)));
+	why_words(&client->current.why, &client->daemon->registry, words, sizeof words);
+	json_object_set_new(object, "why", json_string(words));
 	if (report->error)
 		json_object_set_new(flush, "status", json_string(report->error == -ETIMEDOUT ? "timeout" : "gone"));
 	json_object_update(object, flush);

@@ -21,7 +21,8 @@
 #define SERVER_FRAMES          16   /* per client and wake-up */
 #define SERVER_UNSOLICITED_MAX 64   /* frames that answer nothing, in a row */
 #define SERVER_QUOTA_AWAY_SEC  60
-#define SERVER_FDS_ROOT        32   /* the last descriptors: root's clients and our own passing needs */
+#define SERVER_FDS_ROOT        32   /* the last descriptors: root's clients and our own passing needs ... */
+#define SERVER_FDS_OWN         16   /* ... which alone have these: /proc, and whoever controls */
 
 /* ---- sockets ---- */
 
@@ -184,6 +185,10 @@ static const char *server_hello(struct server *server, struct client *client, st
 	daemon->registry.n_ready++;
 	if (server_welcome(server, client, true) < 0)
 		return "does not read";
+	if (client_memory(client, &client->viewed) == -ESRCH && client_alive(client) && log_allowed(&server->limit))
+		log_warning("what pid %d (%s) of uid %u holds cannot be read: is /proc mounted with hidepid=, or the process in "
+			    "another pid namespace? Its word is all there is",
+			client->pid, client->comm, client->uid);
 	log_debug("registered pid %d (%s) of uid %u in %s", client->pid, client->comm, client->uid,
 		client->domain->path);
 	if (daemon->ctl.n_watching)
@@ -258,7 +263,7 @@ static const char *server_violation(int error)
 	}
 }
 
-static void server_client_ready(int fd, unsigned what, void *data)
+static void server_client_ready(void *data)
 {
 	struct client *client = data;
 	struct server *server = &client->daemon->server;
@@ -266,8 +271,6 @@ static void server_client_ready(int fd, unsigned what, void *data)
 	const char *wrong = NULL;
 	int r = 1;
 
-	(void)fd;
-	(void)what;
 	for (unsigned i = 0; i < SERVER_FRAMES && r > 0 && !wrong; i++) {
 		r = client_receive(client, &frame);
 		if (r < 0)
@@ -292,7 +295,7 @@ static void server_refuse(struct server *server, struct client *client, int erro
 		log_warning("refused pid %d (%s) of uid %u: %s", client->pid, client->comm, client->uid,
 			error == -EDQUOT         ? "its user has too many clients (ClientsPerUid=)"
 				: error == -EUSERS ? "too many clients (ClientsMax=)"
-				: error == -EMFILE ? "its user has clients, and descriptors are short (raise LimitNOFILE=)"
+				: error == -EMFILE ? "descriptors are short, and its user has clients (raise LimitNOFILE=)"
 						   : strerror(-error));
 	server_send_bye(client, HKP_BYE_QUOTA, SERVER_QUOTA_AWAY_SEC);
 	client_free(client);
@@ -304,7 +307,9 @@ static bool server_has_room(const struct server *server, const struct client *cl
 {
 	int fd = client->fd > client->pidfd ? client->fd : client->pidfd;
 
-	if (client->uid == 0 || fd < server->n_fds_max / 4 * 3)
+	if (client->uid == 0)
+		return fd < server->n_fds_max - SERVER_FDS_OWN;
+	if (fd < server->n_fds_max / 4 * 3)
 		return true;
 	return fd < server->n_fds_max - SERVER_FDS_ROOT && !registry_count_uid(&server->daemon->registry, client->uid);
 }
@@ -324,7 +329,8 @@ static void server_take_client(struct server *server, int fd)
 		server_refuse(server, client, r);
 		return;
 	}
-	r = loop_io_new(daemon->loop, client->fd, LOOP_READ, server_client_ready, client, &client->io);
+	r = loop_set_add(server->clients, client->fd, client);
+	client->watched = r >= 0;
 	if (r < 0)
 		server_forget(server, client);
 	else if (!daemon->controller.ticking)
@@ -376,8 +382,12 @@ int server_init(struct server *server, struct daemon *daemon, const struct notif
 	(void)getrlimit(RLIMIT_NOFILE, &limit);
 	server->n_fds_max = (int)util_min(limit.rlim_cur, INT_MAX);
 	server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	r = server_open(server, &server->client, given->client, HKP_CLIENT_SOCKET, SOCK_SEQPACKET,
-		server_client_calls);
+	r = loop_set_new(daemon->loop, server_client_ready, &server->clients);
+	if (r < 0)
+		log_error("the clients' event set: %s", strerror(-r));
+	else
+		r = server_open(server, &server->client, given->client, HKP_CLIENT_SOCKET, SOCK_SEQPACKET,
+			server_client_calls);
 	if (r >= 0)
 		r = server_open(server, &server->control, given->control, HKP_CONTROL_SOCKET, SOCK_STREAM,
 			server_control_calls);
@@ -388,5 +398,6 @@ void server_deinit(struct server *server)
 {
 	server_close(&server->client);
 	server_close(&server->control);
+	loop_set_free(server->clients);
 	util_close(&server->spare_fd);
 }

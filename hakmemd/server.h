@@ -31,6 +31,7 @@ struct server {
 	struct daemon *daemon;
 	struct server_socket client;
 	struct server_socket control;
+	struct loop_set *clients; /* their sockets */
 	int spare_fd;           /* the emergency descriptor */
 	int n_fds_max;          /* RLIMIT_NOFILE */
 	struct log_limit limit; /* of lines about peers */

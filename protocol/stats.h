@@ -18,7 +18,7 @@
 #define HKP_STATS_MAGIC     0x53544154534d4b48ull /* "HKMSTATS" in memory */
 #define HKP_STATS_VERSION   1
 #define HKP_STATS_BYTES     8192 /* of the whole segment */
-#define HKP_STATS_CLASS_MAX 112  /* room for size classes */
+#define HKP_STATS_CLASS_MAX 128  /* room for size classes; the segment has more behind it, should they grow */
 
 /* X(name, unit, help): the process-wide counters, in segment order; new ones go to the end. */
 #define HKP_STATS_GLOBALS(X)                                                                                  \

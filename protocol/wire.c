@@ -35,7 +35,7 @@ static const struct wire_field wire_bye[] = {FIELD(bye.reason), FIELD(bye.stay_a
 static const struct wire_field wire_welcome[] = {
 	FIELD(welcome.client_id), FIELD(welcome.daemon_version), FIELD(welcome.flags), FIELD(welcome.domain)};
 static const struct wire_field wire_flush[] = {FIELD(flush.level), FIELD(flush.reason),
-	FIELD(flush.target_bytes), FIELD(flush.deadline_msec), FIELD(flush.reserved)};
+	FIELD(flush.target_bytes), FIELD(flush.deadline_msec), FIELD(flush.rest_msec)};
 static const struct wire_field wire_result[] = {FIELD(result.status), FIELD(result.level),
 	FIELD(result.released_bytes), FIELD(result.usec), FIELD(result.threads_swept),
 	FIELD(result.threads_pending), FIELD(result.releasable_bytes), FIELD(result.first_usec)};

@@ -93,7 +93,7 @@ struct hkp_flush {
 	uint32_t reason;        /* enum hkp_reason */
 	uint64_t target_bytes;  /* stop once this much came back; UINT64_MAX = all there is */
 	uint32_t deadline_msec; /* stop after this long and say PARTIAL; 0 = the client's default */
-	uint32_t reserved;      /* 0 */
+	uint32_t rest_msec;     /* level 0: also of threads that have rested so long; 0 (and in 1.0) = of none */
 };
 
 struct hkp_result {

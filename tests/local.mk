@@ -21,8 +21,8 @@ AM_TESTS_ENVIRONMENT = \
 	top_builddir='$(abs_top_builddir)'; export top_builddir; \
 	top_srcdir='$(abs_top_srcdir)'; export top_srcdir;
 
-EXTRA_DIST += tests/harness.py tests/layers tests/manual tests/prometheus tests/run-bats tests/sandbox tests/syscalls \
-	tests/with-hakmem
+EXTRA_DIST += tests/harness.py tests/layers tests/manual tests/prometheus tests/run-bats tests/sandbox tests/syscalls
+EXTRA_DIST += tests/with-hakmem
 
 include tests/protocol/local.mk
 include tests/control/local.mk

@@ -29,11 +29,12 @@
 /* Initialised by the linker: malloc may be called before any constructor. */
 struct hk_class hk_classes[HK_CLASSES_ALL] = {
 	COLD_TEN(0),  COLD_TEN(10), COLD_TEN(20), COLD_TEN(30), COLD_TEN(40), COLD_TEN(50),
-	COLD_TEN(60), COLD_TEN(70), COLD_TEN(80), COLD_TEN(90),
-	COLD_CLASS(100), COLD_CLASS(101), COLD_CLASS(102), COLD_CLASS(103), COLD_CLASS(104),
-	COLD_CLASS(105), COLD_CLASS(106),
+	COLD_TEN(60), COLD_TEN(70), COLD_TEN(80), COLD_TEN(90), COLD_TEN(100),
+	COLD_CLASS(110), COLD_CLASS(111), COLD_CLASS(112), COLD_CLASS(113), COLD_CLASS(114),
+	COLD_CLASS(115), COLD_CLASS(116), COLD_CLASS(117), COLD_CLASS(118),
 };
-_Static_assert(HK_CLASSES_ALL == 107, "every class has its initialiser");
+_Static_assert(HK_CLASSES_ALL == 119, "every class has its initialiser");
+_Static_assert(HK_CLASSES_ALL <= HKP_STATS_CLASS_MAX, "every class, the allocator's own too, has its counters");
 
 void hk_misuse(const char *function, const void *pointer, enum hk_misuse what)
 {

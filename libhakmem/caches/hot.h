@@ -72,6 +72,10 @@ struct hk_thread {
 	struct hk_thread *free_next;      /* records without a thread; guard: threads lock */
 	uint32_t hand;                    /* class whose magazine shrinks next when the budget is used up; owner only */
 	uint8_t in_use;                   /* a thread has it; guard: threads lock */
+	_Atomic uint32_t tid;             /* the owner's, as its clock is named by; 0 = none yet */
+	uint32_t rest_tid;                /* of whom the two below are; guard: sweep lock */
+	uint64_t rest_nsec;               /* since when it rests, */
+	uint64_t rest_cpu_nsec;           /* and its CPU time then */
 } HK_ALIGNED(64);
 
 extern const struct hk_set hk_set_none; /* every magazine is empty and full at once */
@@ -103,7 +107,7 @@ static HK_ALWAYS size_t hk_magazine_offset(unsigned kind)
 
 static HK_ALWAYS struct hk_magazine *hk_magazine_at(struct hk_set *set, size_t offset)
 {
-	return (struct hk_magazine *)((char *)set + offset);
+	return (void *)((char *)set + offset); /* offsets are multiples of its size */
 }
 
 /* A block out of the magazine at this offset, or NULL where it is empty. */

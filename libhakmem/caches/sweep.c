@@ -14,6 +14,7 @@
  * time slice, not a spin. */
 #define SWEEP_NAP_NSEC 50000
 #define SWEEP_NAPS_MAX 40u
+#define SWEEP_REST_SHARE 100 /* a thread rests while it uses less than one part of its time in so many */
 
 static atomic_bool sweep_has_membarrier;
 
@@ -55,14 +56,41 @@ void hk_set_forget(const struct hk_set *set)
 		hk_count(lost_bytes, (uint64_t)hk_magazine_count(&set->magazines[c], c) * hk_class_info[c].block_bytes);
 }
 
-/* Take the sets of all threads out of their owners' sight. */
-static unsigned sweep_detach(void)
+/* The clock of another thread's CPU time: as the kernel names it, which libc's pthread_getcpuclockid() relies on too. */
+static bool sweep_cpu_nsec(uint32_t tid, uint64_t *ret_nsec)
+{
+	struct timespec ts;
+	if (tid == 0 || hk_sys2(SYS_clock_gettime, (int)(~tid << 3 | 6 /* of a thread, by its run time */), &ts) != 0)
+		return false;
+	*ret_nsec = (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+	return true;
+}
+
+static bool sweep_rested(struct hk_thread *thread, uint64_t rest_nsec)
+{
+	uint32_t tid = atomic_load_explicit(&thread->tid, memory_order_relaxed);
+	uint64_t now = hk_clock_nsec(), cpu;
+	if (!sweep_cpu_nsec(tid, &cpu))
+		return false;
+	if (thread->rest_tid != tid || cpu < thread->rest_cpu_nsec ||
+	    cpu - thread->rest_cpu_nsec > (now - thread->rest_nsec) / SWEEP_REST_SHARE) {
+		thread->rest_tid = tid;
+		thread->rest_nsec = now;
+		thread->rest_cpu_nsec = cpu;
+		return false;
+	}
+	return now - thread->rest_nsec >= rest_nsec;
+}
+
+/* Take the sets of the threads meant out of their owners' sight. */
+static unsigned sweep_detach(uint64_t rest_nsec)
 {
 	unsigned n = 0;
 	struct hk_thread *thread = atomic_load_explicit(&hk_threads.all, memory_order_acquire);
 	for (; thread != NULL; thread = thread->all_next) {
 		if (thread->detached == NULL &&
-		    atomic_load_explicit(&thread->set, memory_order_relaxed) != &hk_set_none) {
+		    atomic_load_explicit(&thread->set, memory_order_relaxed) != &hk_set_none &&
+		    (rest_nsec == 0 || sweep_rested(thread, rest_nsec))) {
 			struct hk_set *set = atomic_exchange_explicit(&thread->set, (struct hk_set *)&hk_set_none,
 								      memory_order_acq_rel);
 			thread->detached = set != &hk_set_none ? set : NULL;
@@ -109,7 +137,7 @@ void hk_threads_sweep(uint64_t deadline_nsec, struct hk_sweep *sweep)
 		sweep->n_pending = (uint32_t)__atomic_load_n(&hk_stats()->threads, __ATOMIC_RELAXED);
 		return;
 	}
-	sweep->n_pending = sweep_detach();
+	sweep->n_pending = sweep_detach(sweep->rest_nsec);
 	if (sweep->n_pending == 0 || !sweep_barrier())
 		return;
 	for (unsigned naps = 0; (sweep->n_pending = sweep_collect(sweep)) != 0; naps++) {

@@ -90,6 +90,7 @@ static struct hk_thread *thread_self(void)
 		return NULL;
 	self->budget_used = 0;
 	self->exit_rounds = 0;
+	atomic_store_explicit(&self->tid, (uint32_t)hk_sys0(SYS_gettid), memory_order_relaxed);
 	hk_self = self;
 	if (atomic_load_explicit(&thread_key_made, memory_order_acquire))
 		pthread_setspecific(thread_key, self);
@@ -562,6 +563,8 @@ void hk_threads_postfork_child(void)
 	 * were on an orphan's way between magazine and depot are counted as hot, and are in none. */
 	uint32_t all[HK_CLASSES] = {0}, left[HK_CLASSES] = {0};
 	struct hk_thread *thread = atomic_load_explicit(&hk_threads.all, memory_order_relaxed);
+	if (hk_self != &hk_thread_new && hk_self != &hk_thread_dead)
+		atomic_store_explicit(&hk_self->tid, (uint32_t)hk_sys0(SYS_gettid), memory_order_relaxed);
 	for (; thread != NULL; thread = thread->all_next) {
 		thread_add_reported(thread, all);
 		if (thread != hk_self && thread->in_use)

@@ -22,10 +22,13 @@ struct hk_sweep {
 	uint32_t n_swept;   /* sets emptied */
 	uint32_t n_pending; /* owners that stayed inside */
 	uint64_t *n_blocks; /* set by the caller: HK_CLASSES counts to add to, or NULL */
+	uint64_t rest_nsec; /* set by the caller: only threads that have rested so long; 0 = all */
 };
 
 /*
- * Under the sweep lock: detach every thread's set and return its blocks to the slabs.  Waits for busy owners
+ * Under the sweep lock: detach every thread's set, or those of threads that rest, and return its blocks to the slabs.
+ * A thread rests while it uses less than a hundredth of a CPU, as far back as it was looked at in this way: one that is
+ * looked at for the first time does not.  Waits for busy owners
  * until `deadline_nsec` at most.  Holds no other lock while it waits.
  */
 void hk_threads_sweep(uint64_t deadline_nsec, struct hk_sweep *sweep);

@@ -208,7 +208,7 @@ bool hk_fits(const char *function, const void *pointer, size_t alignment, size_t
 {
 	unsigned kind = hk_pagemap_kind(pointer);
 	size_t usable = hk_usable(function, pointer);
-	if (hk_options.check)
+	if (hk_options.check && usable != hk_front_usable(function, pointer)) /* else it is older than the option */
 		return bytes == usable;
 	if (kind == HK_KIND_MID)
 		return bytes <= HK_MID_BYTES && hk_round_up(HK_MAX(bytes, HK_TINY_BYTES + 1), HK_PAGE_BYTES) == usable;

@@ -18,14 +18,12 @@
 	K(first, slices), K(first + 1 * step, slices), K(first + 2 * step, slices), K(first + 3 * step, slices),  \
 		K(first + 4 * step, slices), K(first + 5 * step, slices), K(first + 6 * step, slices),             \
 		K(first + 7 * step, slices)
-#define K4(first, step, slices)                                                                               \
-	K(first, slices), K(first + step, slices), K(first + 2 * step, slices), K(first + 3 * step, slices)
 
 const struct hk_class_info hk_class_info[HK_CLASSES_ALL] = {
 	K8(16, 16, 1),	  K8(144, 16, 1),   K8(272, 16, 1),   K8(400, 16, 1),	   /* 16 .. 512 */
 	K8(528, 16, 1),	  K8(656, 16, 1),   K8(784, 16, 1),   K8(912, 16, 1),	   /* 528 .. 1024 */
 	K8(1152, 128, 1), K8(2304, 256, 1), K8(4608, 512, 1),			   /* 1152 .. 8192 */
-	K4(10240, 2048, 2), K4(20480, 4096, 4), K4(40960, 8192, 8),		   /* 10 KiB .. 64 KiB */
+	K8(9216, 1024, 2), K8(18432, 2048, 4), K8(36864, 4096, 8),		   /* 9 KiB .. 64 KiB */
 	K(64, 1),	  K(256, 1),	    K(1024, 1),	      K(2048, 1),	   /* the allocator's own */
 	K(4096, 1),	  K(8192, 1),	    K(16384, 2),
 };

@@ -2,9 +2,10 @@
 /*
  * Size classes: which block size serves a request, and how a slab of that class is cut.
  *
- * Exact 16-byte steps to 1 KiB (64 classes), eight steps per doubling to 8 KiB (24), four to 64 KiB (12).
- * A class above 8 KiB gets slabs of several slices, so that a slab holds at least six blocks; the rest at a
- * slab's end is never touched and costs addresses, not memory.
+ * Exact 16-byte steps to 1 KiB (64 classes), eight steps per doubling to 64 KiB (48).
+ * A class above 8 KiB gets slabs of two, four or eight slices, which fill a SuperSlab without a rest, so that a
+ * slab holds at least eight blocks; the rest at a slab's end, at most an eleventh, is never touched and costs
+ * addresses, not memory.
  * Behind the program's classes stand those of the allocator itself, for magazine slots: their own slabs, so
  * that no overflow of a program's block runs into them.
  */
@@ -16,7 +17,7 @@
 
 #define HK_TINY_EXACT_BYTES 1024u /* to here the class is (bytes - 1) / 16 */
 #define HK_TINY_BYTES       65536u /* to here a request is served from a class */
-#define HK_CLASSES          100u   /* the program's */
+#define HK_CLASSES          112u   /* the program's */
 #define HK_CLASSES_OWN      7u     /* the allocator's: 64 bytes to 16 KiB */
 #define HK_OWN_BYTES        16384u /* the largest of them */
 #define HK_CLASSES_ALL      (HK_CLASSES + HK_CLASSES_OWN)
@@ -39,9 +40,7 @@ extern const struct hk_class_info hk_class_info[HK_CLASSES_ALL];
 static inline unsigned hk_class_of_big(size_t bytes)
 {
 	unsigned msb = 63 - hk_clz64(bytes - 1); /* 10 for 1025..2048, ..., 15 for 32769..65536 */
-	if (msb < 13)
-		return 64 + (msb - 10) * 8 + (unsigned)((bytes - 1) >> (msb - 3)) - 8;
-	return 88 + (msb - 13) * 4 + (unsigned)((bytes - 1) >> (msb - 2)) - 4;
+	return 64 + (msb - 10) * 8 + (unsigned)((bytes - 1) >> (msb - 3)) - 8;
 }
 
 /* Class of a request of 0 to HK_TINY_BYTES bytes. */

@@ -349,7 +349,10 @@ static bool loop_on_flush(struct loop *loop, const struct received *received)
 	struct hak_report report = {0};
 
 	msec = HK_MIN(msec, (uint64_t)LOOP_FLUSH_MAX_MSEC);
-	hk_flush_run(level, flush->target_bytes, msec * 1000, &report);
+	if (level == HAK_LEVEL_COLD && flush->rest_msec != 0)
+		hk_flush_rested(flush->rest_msec * NSEC_PER_MSEC, msec * 1000, &report);
+	else
+		hk_flush_run(level, flush->target_bytes, msec * 1000, &report);
 	answer.result = (struct hkp_result){
 	        .status = report.status == HAK_OK ? HKP_STATUS_OK : HKP_STATUS_PARTIAL,
 	        .level = level,

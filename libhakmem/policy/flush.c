@@ -118,7 +118,7 @@ static void flush_levels(struct flush *flush, unsigned level, struct hk_sweep *s
 {
 	if (!flush_cold(flush))
 		return;
-	if (level == HAK_LEVEL_COLD) {
+	if (level == HAK_LEVEL_COLD && sweep->rest_nsec == 0) {
 		flush_step(flush, hk_heap_decay(NULL));
 		return;
 	}
@@ -126,7 +126,7 @@ static void flush_levels(struct flush *flush, unsigned level, struct hk_sweep *s
 	if (!flush_slices(flush))
 		return;
 	hk_threads_sweep(flush->deadline_nsec, sweep);
-	if (!flush_slices(flush) || level == HAK_LEVEL_CACHES)
+	if (!flush_slices(flush) || level <= HAK_LEVEL_CACHES)
 		return;
 	if (!flush_step(flush, hk_span_trim(UINT64_MAX)) || !flush_holes(flush) || level == HAK_LEVEL_PAGES)
 		return;
@@ -155,9 +155,10 @@ static void flush_account(const struct flush *flush, const struct hk_sweep *swee
 	};
 }
 
-size_t hk_flush_run(unsigned level, size_t target_bytes, uint64_t budget_usec, struct hak_report *report)
+static size_t flush_run(unsigned level, uint64_t rest_nsec, size_t target_bytes, uint64_t budget_usec,
+			struct hak_report *report)
 {
-	struct hk_sweep sweep = {0};
+	struct hk_sweep sweep = {.rest_nsec = rest_nsec};
 	struct flush flush = {.target_bytes = target_bytes, .start_nsec = hk_clock_nsec()};
 	hk_lock_take(&flush_lock);
 	uint64_t now = hk_clock_nsec();
@@ -168,6 +169,16 @@ size_t hk_flush_run(unsigned level, size_t target_bytes, uint64_t budget_usec, s
 	flush_account(&flush, &sweep, report);
 	hk_lock_drop(&flush_lock);
 	return flush.released;
+}
+
+size_t hk_flush_run(unsigned level, size_t target_bytes, uint64_t budget_usec, struct hak_report *report)
+{
+	return flush_run(level, 0, target_bytes, budget_usec, report);
+}
+
+size_t hk_flush_rested(uint64_t rest_nsec, uint64_t budget_usec, struct hak_report *report)
+{
+	return flush_run(HAK_LEVEL_COLD, rest_nsec, HAK_TARGET_ALL, budget_usec, report);
 }
 
 size_t hk_flush_class(unsigned class_idx)

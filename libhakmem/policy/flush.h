@@ -18,6 +18,9 @@
  * returns the bytes given back. */
 size_t hk_flush_run(unsigned level, size_t target_bytes, uint64_t budget_usec, struct hak_report *report);
 
+/* Level cold, and the magazines of threads that have rested so long.  Cheap for the threads that work. */
+size_t hk_flush_rested(uint64_t rest_nsec, uint64_t budget_usec, struct hak_report *report);
+
 /* Return all blocks of one class that magazines hold; returns how many the cold one and the sweep gave. */
 size_t hk_flush_class(unsigned class_idx);
 

@@ -295,11 +295,12 @@ static HK_ALWAYS unsigned slab_give(struct hk_slabs *slabs, bool single, bool sm
 		unsigned index = slab_index(block_bytes, reciprocal, single, offset, &ok), word = index / 64;
 		if (HK_UNLIKELY(!ok || slab->tag != tag || index >= slab->top))
 			break;
-		uint64_t bits = HK_HINT(slab->bitmap[word]);
+		/* slab->bitmap, computed: where stores go must not wait for a load that may miss */
+		uint64_t *in_bitmap = &superslab->bitmaps[slab - superslab->slabs][word], bits = HK_HINT(*in_bitmap);
 		if (HK_UNLIKELY((bits >> index % 64 & 1) != 0))
 			break;
 		bits |= (uint64_t)1 << index % 64;
-		HK_HINT_SET(slab->bitmap[word], bits);
+		HK_HINT_SET(*in_bitmap, bits);
 		if (word < slab->low_word)
 			slab->low_word = (uint16_t)word;
 		unsigned n_free = slab->n_free + 1;

@@ -192,8 +192,9 @@ static size_t heap_unmap(struct hk_superslab *superslab)
 	size_t bytes = (size_t)heap_touched_pages(superslab, 0, HK_SLICES) * HK_PAGE_BYTES;
 	char *base = superslab->base;
 	hk_pagemap_set_owner(base, 0);
-	if (!hk_os_unmap(base, HK_SUPERSLAB_BYTES))
-		bytes = 0; /* too many mappings to split one: the addresses are lost, the process goes on */
+	/* Too many mappings to split one: the pages go, the addresses are lost, the process goes on. */
+	if (!hk_os_unmap(base, HK_SUPERSLAB_BYTES) && !hk_os_purge(base, HK_SUPERSLAB_BYTES))
+		bytes = 0;
 	hk_meta_unit_free(superslab);
 	return bytes;
 }

@@ -51,6 +51,7 @@ struct core_log {
 	_Atomic unsigned level;
 	_Atomic uint64_t target_bytes;
 	_Atomic uint64_t budget_usec;
+	_Atomic uint64_t rest_nsec;     /* of the latest flush of threads that rest */
 	_Atomic unsigned flush_msec; /* how long a flush takes */
 	_Atomic int interrupts;      /* > 0: a flush ends at its next step, a millisecond here */
 	_Atomic unsigned tls_seen;      /* core_tls as the latest flush found it; it leaves 7 there */

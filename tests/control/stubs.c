@@ -47,6 +47,12 @@ size_t hk_flush_run(unsigned level, size_t target_bytes, uint64_t budget_usec, s
 	return 4096;
 }
 
+size_t hk_flush_rested(uint64_t rest_nsec, uint64_t budget_usec, struct hak_report *report)
+{
+	core.rest_nsec = rest_nsec;
+	return hk_flush_run(HAK_LEVEL_COLD, HAK_TARGET_ALL, budget_usec, report);
+}
+
 void hk_flush_interrupt(bool on)
 {
 	core.interrupts += on ? 1 : -1;

@@ -67,6 +67,15 @@ static void test_flush_and_survey(void)
 	flush.flush.deadline_msec = UINT32_MAX;
 	CHECK(fake_send(fd, &flush, NULL, 0) && fake_receive(fd, &answer, &stray, 2000) == 1);
 	CHECK(core.budget_usec == 5000000);
+
+	/* Threads that rest: with level 0 only. */
+	CHECK(core.rest_nsec == 0);
+	flush.flush.rest_msec = 5000;
+	CHECK(fake_send(fd, &flush, NULL, 0) && fake_receive(fd, &answer, &stray, 2000) == 1);
+	CHECK(core.level == 3 && core.rest_nsec == 0);
+	flush.flush.level = 0;
+	CHECK(fake_send(fd, &flush, NULL, 0) && fake_receive(fd, &answer, &stray, 2000) == 1);
+	CHECK(core.level == 0 && core.rest_nsec == 5000000000 && answer.result.level == 0);
 }
 
 static void test_daemon_dies_and_returns(void)

@@ -5,7 +5,8 @@
  * It holds real memory, which a FLUSH unmaps, so that what the daemon measures is real.  It prints a line for
  * each frame that it gets.  --mode chooses how it misbehaves:
  *   normal     as libhakmem would
- *   unsealed, short, no-fd, two-fds, hugetlb, regular   a wrong stats segment, or a wrong number of them
+ *   unsealed, short, no-fd, two-fds, many-fds, hugetlb, regular   a wrong stats segment, or a wrong number of them
+ *   wild       a stats segment full of nonsense behind its head
  *   garbage, truncated, major, early-result             a wrong frame
  *   mute       never answers a FLUSH
  *   dies       exits when asked to flush
@@ -32,6 +33,8 @@
 #include "protocol/board.h"
 #include "protocol/stats.h"
 #include "protocol/wire.h"
+
+#define FDS_MAX 253 /* the kernel takes no more with one message */
 
 struct fake {
 	const char *mode;
@@ -105,6 +108,8 @@ static void hold(struct fake *fake)
 	fake->stats->superslabs_empty = 3;
 	fake->stats->n_classes = 1;
 	fake->stats->classes[0] = (struct hkp_stats_class){.block_bytes = 16, .used = 10, .free = 6, .slabs = 1};
+	if (is(fake, "wild"))
+		memset(&fake->stats->activity_nsec, 0xff, HKP_STATS_BYTES - offsetof(struct hkp_stats, activity_nsec));
 	fake->stats->releasable_bytes = is(fake, "liar") ? UINT64_C(1) << 40 : fake->held_bytes;
 }
 
@@ -112,7 +117,7 @@ static void send_bytes(struct fake *fake, const void *bytes, size_t length, cons
 {
 	union {
 		struct cmsghdr align;
-		char bytes[CMSG_SPACE(2 * sizeof(int))];
+		char bytes[CMSG_SPACE(FDS_MAX * sizeof(int))];
 	} control = {.bytes = {0}};
 	struct iovec iov = {(void *)(uintptr_t)bytes, length};
 	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
@@ -153,9 +158,11 @@ static void say_hello(struct fake *fake)
 {
 	struct hkp_frame frame = {.header = {.type = HKP_HELLO},
 		.hello = {.library_version = 0x000100, .stats_bytes = HKP_STATS_BYTES}};
-	int fds[2];
+	int fds[FDS_MAX];
 
-	fds[0] = fds[1] = make_segment(fake);
+	fds[0] = make_segment(fake);
+	for (int i = 1; i < FDS_MAX; i++)
+		fds[i] = fds[0];
 	hold(fake);
 	if (is(fake, "garbage"))
 		send_bytes(fake, "hello, daemon, this is no frame", 31, NULL, 0);
@@ -165,7 +172,7 @@ static void say_hello(struct fake *fake)
 		frame.header.type = HKP_RESULT;
 		send_frame(fake, &frame, NULL, 0);
 	} else
-		send_frame(fake, &frame, fds, is(fake, "no-fd") ? 0 : is(fake, "two-fds") ? 2 : 1);
+		send_frame(fake, &frame, fds, is(fake, "no-fd") ? 0 : is(fake, "two-fds") ? 2 : is(fake, "many-fds") ? FDS_MAX : 1);
 	if (is(fake, "hugetlb") || !is(fake, "normal"))
 		close(fds[0]);
 }

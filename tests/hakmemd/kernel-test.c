@@ -243,6 +243,66 @@ static void test_self(void **state)
 	assert_int_equal(proc_memory(0, &memory), -ESRCH);
 }
 
+static void test_psi_share(void **state)
+{
+	double share;
+
+	(void)state;
+	assert_int_equal(psi_parse_share("some avg10=0.05 avg60=12.50 avg300=50.00 total=1\n", &share), 0);
+	assert_in_range((int)(share * 100000), 12499, 12501);
+	assert_int_equal(psi_parse_share("some avg10=0.30 avg60=0.00 avg300=0.00 total=1\n", &share), 0);
+	assert_in_range((int)(share * 100000), 299, 301);
+	assert_int_equal(psi_parse_share("nonsense", &share), -EBADMSG);
+	assert_int_equal(psi_read_share("/nonexistent", &share), -ENOENT);
+}
+
+/* Two members that are ready at once: the first to be served throws the other out, which must not be called then. */
+struct pair {
+	struct loop *loop;
+	struct loop_set *set;
+	int fds[2][2];
+	int n_calls[2];
+};
+
+struct member {
+	struct pair *pair;
+	int i;
+};
+
+static void member_ready(void *data)
+{
+	struct member *member = data;
+	int other = !member->i;
+
+	member->pair->n_calls[member->i]++;
+	loop_set_remove(member->pair->set, member->pair->fds[other][0], member + (other ? 1 : -1));
+	if (member->pair->n_calls[member->i] == 2)
+		loop_stop(member->pair->loop);
+}
+
+static void test_loop_set(void **state)
+{
+	struct pair pair = {0};
+	struct member members[2] = {{&pair, 0}, {&pair, 1}};
+	char byte = 0;
+
+	(void)state;
+	assert_int_equal(loop_new(&pair.loop), 0);
+	assert_int_equal(loop_set_new(pair.loop, member_ready, &pair.set), 0);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(pipe(pair.fds[i]), 0);
+		assert_int_equal(write(pair.fds[i][1], &byte, 1), 1);
+		assert_int_equal(loop_set_add(pair.set, pair.fds[i][0], &members[i]), 0);
+	}
+	assert_int_equal(loop_run(pair.loop), 0);
+	assert_int_equal(pair.n_calls[0] + pair.n_calls[1], 2); /* it stays ready as long as it is not read */
+	assert_true(pair.n_calls[0] == 0 || pair.n_calls[1] == 0);
+	loop_set_free(pair.set);
+	loop_free(pair.loop);
+	for (int i = 0; i < 4; i++)
+		close(pair.fds[i / 2][i % 2]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -256,6 +316,8 @@ int main(void)
 		cmocka_unit_test(test_inside),
 		cmocka_unit_test(test_proc),
 		cmocka_unit_test(test_self),
+		cmocka_unit_test(test_psi_share),
+		cmocka_unit_test(test_loop_set),
 	};
 
 	return cmocka_run_group_tests_name("kernel", tests, NULL, NULL);

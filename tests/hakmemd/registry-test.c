@@ -187,6 +187,36 @@ static void test_limits_above(void **state)
 	assert_int_equal(system(command), 0);
 }
 
+/* Words of why a flush was asked for, whether or not the cgroup is still there. */
+static void test_why(void **state)
+{
+	struct daemon *daemon = *state;
+	struct registry *registry = &daemon->registry;
+	struct client *client = add(daemon, 1000001, 7);
+	struct policy_advice advice = {.client = &client->policy};
+	char words[WHY_WORDS_MAX];
+	struct why why = why_request(42);
+
+	why_words(&why, registry, words, sizeof words);
+	assert_string_equal(words, "by uid 42");
+	client->policy.idle_since_nsec = NSEC_PER_SEC;
+	why = why_advice(&advice, &daemon->config, 31 * NSEC_PER_SEC);
+	why_words(&why, registry, words, sizeof words);
+	assert_string_equal(words, "quiet 30.0 s");
+	advice.domain = &registry->host->policy;
+	registry->host->policy.level = HKP_MEDIUM;
+	registry->host->policy.headroom = 0.084;
+	daemon->config.policy.enter[0].window_usec = 1000000;
+	why = why_advice(&advice, &daemon->config, 31 * NSEC_PER_SEC);
+	why_words(&why, registry, words, sizeof words);
+	assert_string_equal(words, "medium some=0us/1000ms headroom=8% host");
+	why.who = 77;
+	why_words(&why, registry, words, sizeof words);
+	assert_string_equal(words, "medium some=0us/1000ms headroom=8% cgroup 77, removed since");
+	registry_remove(registry, client);
+	client_free(client);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -195,6 +225,7 @@ int main(void)
 		TEST(test_quota),
 		TEST(test_host_rests_without_clients),
 		TEST(test_limits_above),
+		TEST(test_why),
 	};
 
 	return cmocka_run_group_tests_name("registry", tests, NULL, NULL);

@@ -141,6 +141,7 @@ static void read_domain(struct replay *replay, const json_t *object)
 	domain->n_stalls = number(object, "stalls");
 	domain->n_ooms = number(object, "ooms");
 	domain->n_hits = number(object, "hits");
+	domain->quiet = number(object, "quiet");
 }
 
 static void read_view(struct replay *replay, const json_t *object)
@@ -155,6 +156,8 @@ static void read_view(struct replay *replay, const json_t *object)
 	client->has_cpu = number(object, "has_cpu");
 	client->taken_bytes = number(object, "taken");
 	client->held_bytes = number(object, "held");
+	client->hot_bytes = number(object, "hot");
+	client->n_threads = (uint32_t)number(object, "threads");
 	client->excluded = number(object, "excluded");
 	client->busy_level = (int)json_integer_value(json_object_get(object, "busy"));
 	client->seed = number(object, "seed");
@@ -181,23 +184,25 @@ static json_t *step(struct replay *replay, const json_t *line)
 	struct policy_domain *domains[MAX];
 	struct policy_client *clients[MAX];
 	struct policy_scene scene = {.domains = domains, .clients = clients, .paused = number(line, "paused")};
-	const json_t *object;
-	size_t i, n_advice;
+	const json_t *views = json_object_get(line, "clients"), *object;
+	size_t i, n_advice = 0;
 
 	for (i = 0; i < replay->n_domains; i++)
 		replay->domains[i]->seen = false;
 	for (i = 0; i < replay->n_clients; i++)
-		replay->clients[i]->seen = false;
+		replay->clients[i]->seen = !views; /* they were not looked at */
 	json_array_foreach(json_object_get(line, "domains"), i, object) {
 		read_domain(replay, object);
 		domains[scene.n_domains++] = domain_of(replay, number(object, "id"));
 	}
-	json_array_foreach(json_object_get(line, "clients"), i, object) {
+	json_array_foreach(views, i, object) {
 		read_view(replay, object);
 		clients[scene.n_clients++] = client_of(replay, number(object, "id"));
 	}
 	forget_unseen(replay);
-	n_advice = policy_step(&replay->config.policy, number(line, "t"), &scene, replay->advice, MAX);
+	policy_step_domains(&replay->config.policy, number(line, "t"), &scene);
+	if (views)
+		n_advice = policy_step_clients(&replay->config.policy, number(line, "t"), &scene, replay->advice, MAX);
 	replay->n_steps++;
 	replay->n_advice += n_advice;
 	return advice_json(replay, n_advice);

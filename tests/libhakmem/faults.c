@@ -408,7 +408,7 @@ static void check_scenario(const struct scenario *scenario, bool verbose)
 int main(int argc, char **argv)
 {
 	static const struct scenario scenarios[] = {
-		{"heap", heap_scenario, 12, 10},
+		{"heap", heap_scenario, 8, 10},
 		{"control", control_scenario, 2, 34},
 	};
 	bool verbose = argc > 1 && strcmp(argv[1], "-v") == 0;

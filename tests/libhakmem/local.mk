@@ -4,6 +4,7 @@ if HAVE_CMOCKA
 core_unit_tests = \
 	tests/libhakmem/base-test \
 	tests/libhakmem/caches-test \
+	tests/libhakmem/check-test \
 	tests/libhakmem/fork-test \
 	tests/libhakmem/heap-test \
 	tests/libhakmem/interleave-test \
@@ -23,6 +24,9 @@ tests_libhakmem_base_test_LDADD = $(core_unit_ldadd)
 tests_libhakmem_caches_test_SOURCES = tests/libhakmem/caches-test.c $(core_unit_sources)
 tests_libhakmem_caches_test_CFLAGS = $(core_unit_cflags)
 tests_libhakmem_caches_test_LDADD = $(core_unit_ldadd)
+tests_libhakmem_check_test_SOURCES = tests/libhakmem/check-test.c $(core_unit_sources)
+tests_libhakmem_check_test_CFLAGS = $(core_unit_cflags)
+tests_libhakmem_check_test_LDADD = $(core_unit_ldadd)
 tests_libhakmem_fork_test_SOURCES = tests/libhakmem/fork-test.c libhakmem/front/bootstrap.c $(core_unit_sources)
 tests_libhakmem_fork_test_CFLAGS = $(core_unit_cflags)
 tests_libhakmem_fork_test_LDADD = $(core_unit_ldadd)

@@ -43,7 +43,10 @@ static void slabs_hold_what_the_table_says(void **state)
 		const struct hk_class_info *info = &hk_class_info[c];
 		uint32_t slab_bytes = info->n_slices * HK_SLICE_BYTES;
 		assert_int_equal(info->n_blocks, slab_bytes / info->block_bytes);
-		assert_true(info->n_blocks >= 6 && info->n_blocks <= HK_SLAB_BLOCKS_MAX);
+		assert_true(info->n_blocks >= 8 && info->n_blocks <= HK_SLAB_BLOCKS_MAX);
+		/* little is left behind the last block of a slab, and nothing behind a SuperSlab's last slab */
+		assert_true(11 * info->n_blocks * info->block_bytes >= 10 * slab_bytes);
+		assert_int_equal(HK_SLICES % info->n_slices, 0);
 		/* the bins: a slab that is wholly free is in the last one, where it is looked for */
 		assert_true(3 * info->quarter < info->n_blocks);
 	}

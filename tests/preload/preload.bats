@@ -247,6 +247,12 @@ build() {
 	good limits lazyfree
 }
 
+@test "row 25: with HAKMEM_CHECK=1 a program that does nothing wrong goes on, threads, forks and flushes included" {
+	HAKMEM_CHECK=1 preloaded "$top_builddir/tests/api/model.preload" --seed 9 --ops 200000 --threads 4 --blocks 500 --flush --fork
+	[ "$status" -eq 0 ]
+	[[ "$output" == *good* ]]
+}
+
 @test "row 26: valgrind watches a preloaded program once it is told the library's name" {
 	need valgrind
 	build leak <<-'END'
