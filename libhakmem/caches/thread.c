@@ -27,9 +27,13 @@
 #define THREAD_SHRINK_TRIES 16u
 
 /* Slots, of which one is the NULL at the bottom, and bytes of blocks: a magazine holds what both allow, but 2 blocks in
- * any case. */
-static const uint16_t thread_ladder[HK_HOT_STEPS] = {0, HK_MAGAZINE_FIRST, 32, 128, 512, 1024};
-static const uint32_t thread_ladder_bytes[HK_HOT_STEPS] = {0, 1u << 10, 8u << 10, 64u << 10, 256u << 10, 1u << 20};
+ * any case.  The last step is for the smallest blocks; others do not get there, as they would hold no more. */
+static const uint16_t thread_ladder[HK_HOT_STEPS] = {0, HK_MAGAZINE_FIRST, 32, 128, 512, 2048, 16384};
+static const uint32_t thread_ladder_bytes[HK_HOT_STEPS] = {0,          1u << 10, 8u << 10, 64u << 10,
+							   256u << 10, 1u << 20, 256u << 10};
+
+/* So many blocks move down at most where older ones leave a magazine; else newer ones leave it. */
+#define THREAD_MOVE_MOST 512u
 
 static void *thread_no_slots[2]; /* a NULL, and nothing behind it */
 const struct hk_set hk_set_none = {.by_kind = {[0 ... HK_KINDS - 1] = {.top = thread_no_slots + 1}}};
@@ -156,16 +160,24 @@ void hk_set_free_slots(struct hk_set *set, unsigned class_idx)
 		hk_own_free(slots, thread_slots_bytes(set->magazines[class_idx].step));
 }
 
-/* Count a miss; is it time for a larger magazine? */
-static bool thread_wants_growth(unsigned class_idx, struct hk_magazine *magazine)
+/* Count a miss; is it time for a larger magazine?  For the last step only misses of which the one before went the other
+ * way count: who allocates a lot, then frees a lot, has no use for it. */
+static bool thread_wants_growth(unsigned class_idx, struct hk_magazine *magazine, bool spill)
 {
+	bool turned = magazine->spilled != spill;
+	magazine->spilled = spill;
+	if (magazine->step + 2 == HK_HOT_STEPS && !turned)
+		return false;
 	uint32_t block_bytes = hk_class_info[class_idx].block_bytes;
 	unsigned step = magazine->step;
 	bool eager = step == 0 && block_bytes <= THREAD_EAGER_BYTES;
 	if (!eager && ++magazine->misses < THREAD_MISSES_TO_GROW + HK_MIN(block_bytes / 32, 48u))
 		return false;
 	magazine->misses = 0;
-	return step + 1 < HK_HOT_STEPS && hk_hot_capacity(class_idx, step + 1) != hk_hot_capacity(class_idx, step);
+	if (step + 1 == HK_HOT_STEPS)
+		return false;
+	unsigned capacity = hk_hot_capacity(class_idx, step);
+	return hk_hot_capacity(class_idx, step + 1) > capacity + capacity / 4;
 }
 
 /* Inside the gate: slots at the first capacity from the set itself, or NULL. */
@@ -232,16 +244,18 @@ static void thread_resize(struct hk_thread *self, unsigned class_idx, struct hk_
 		hk_own_free(old, thread_slots_bytes(old_step));
 }
 
-/* Inside the gate: the `n` oldest blocks out of a magazine. */
-static void thread_pop_oldest(struct hk_magazine *magazine, unsigned class_idx, unsigned n, void **out)
+/* Inside the gate: `n` of the `count` blocks out of a magazine, the oldest unless too many would have to move. */
+static void thread_pop(struct hk_magazine *magazine, unsigned count, unsigned n, void **out)
 {
-	void **oldest = hk_magazine_oldest(magazine, class_idx);
-	memcpy(out, oldest, n * sizeof *out);
-	memmove(oldest, oldest + n, (size_t)((char *)magazine->top - (char *)(oldest + n)));
+	bool newest = count - n > THREAD_MOVE_MOST;
+	void **from = magazine->top - (newest ? n : count);
+	memcpy(out, from, n * sizeof *out);
+	if (!newest)
+		memmove(from, from + n, (count - n) * sizeof *from);
 	magazine->top -= n;
 }
 
-/* Take blocks beyond `capacity`, the oldest, out of a magazine; returns how many, at most HK_BATCH. */
+/* Take blocks beyond `capacity` out of a magazine; returns how many, at most HK_BATCH. */
 static unsigned thread_pop_beyond(struct hk_thread *self, unsigned class_idx, struct hk_set *set, unsigned capacity,
 				  void **out)
 {
@@ -250,7 +264,7 @@ static unsigned thread_pop_beyond(struct hk_thread *self, unsigned class_idx, st
 		struct hk_magazine *magazine = &set->magazines[class_idx];
 		unsigned count = hk_magazine_count(magazine, class_idx);
 		n = count > capacity ? HK_MIN(count - capacity, HK_BATCH) : 0;
-		thread_pop_oldest(magazine, class_idx, n, out);
+		thread_pop(magazine, count, n, out);
 	}
 	hk_gate_leave(self);
 	return n;
@@ -321,7 +335,7 @@ static void thread_grow(struct hk_thread *self, unsigned class_idx, struct hk_se
 }
 
 /* On a slow path: a larger magazine where misses call for it; returns the capacity.  0 = no magazine. */
-static unsigned thread_prepare(struct hk_thread *self, unsigned class_idx)
+static unsigned thread_prepare(struct hk_thread *self, unsigned class_idx, bool spill)
 {
 	struct hk_set *set = thread_set(self);
 	if (set == NULL)
@@ -329,7 +343,7 @@ static unsigned thread_prepare(struct hk_thread *self, unsigned class_idx)
 	bool grow = false;
 	/* the set is ours to read only inside the gate */
 	if (hk_gate_enter(self) == set)
-		grow = thread_wants_growth(class_idx, &set->magazines[class_idx]);
+		grow = thread_wants_growth(class_idx, &set->magazines[class_idx], spill);
 	hk_gate_leave(self);
 	HK_POINT(thread_prepared);
 	if (grow)
@@ -361,10 +375,11 @@ static unsigned thread_refill(struct hk_thread *self, unsigned class_idx, void *
 	struct hk_magazine *magazine = &set->magazines[class_idx];
 	unsigned room = hk_hot_capacity(class_idx, magazine->step) - hk_magazine_count(magazine, class_idx);
 	unsigned n = HK_MIN(count, room);
-	for (unsigned i = 0; i < n; i++)
-		magazine->top[i] = blocks[n - 1 - i];
+	void **top = magazine->top; /* not read anew after each store */
+	for (unsigned i = n; i != 0; i--)
+		*top++ = blocks[i - 1];
 	if (n != 0) {
-		magazine->top += n;
+		magazine->top = top;
 		magazine->reported = (uint16_t)(magazine->reported + n);
 	}
 	hk_gate_leave(self);
@@ -410,7 +425,7 @@ static HK_NOINLINE void *thread_take_large(struct hk_thread *self, unsigned clas
 void *hk_thread_take(unsigned class_idx)
 {
 	struct hk_thread *self = thread_self();
-	unsigned capacity = self != NULL ? thread_prepare(self, class_idx) : 0;
+	unsigned capacity = self != NULL ? thread_prepare(self, class_idx, false) : 0;
 	unsigned want = HK_MIN(capacity / 2, HK_BATCH - 1) + 1;
 	void *block = want <= THREAD_BATCH_SMALL ? thread_take_small(self, class_idx, want)
 						 : thread_take_large(self, class_idx, want);
@@ -418,8 +433,8 @@ void *hk_thread_take(unsigned class_idx)
 	return block;
 }
 
-/* Half of a magazine that is full, at most `most`, out of it: the older half, as the newer blocks are warm.  They
- * leave the magazine before they get anywhere else: a fork in between must not see a block twice. */
+/* Half of a magazine that is full, at most `most`, out of it: the older half, as the newer blocks are warm, unless
+ * the magazine is so large that none are.  They leave the magazine before they get anywhere else: a fork in between must not see a block twice. */
 static unsigned thread_pop_half(struct hk_thread *self, unsigned class_idx, void **out, unsigned most,
 				int *ret_hot_delta)
 {
@@ -430,7 +445,7 @@ static unsigned thread_pop_half(struct hk_thread *self, unsigned class_idx, void
 	if (magazine->step != 0) {
 		unsigned count = hk_magazine_count(magazine, class_idx);
 		n = count == hk_hot_capacity(class_idx, magazine->step) ? HK_MIN((count + 1) / 2, most) : 0;
-		thread_pop_oldest(magazine, class_idx, n, out);
+		thread_pop(magazine, count, n, out);
 		*ret_hot_delta = thread_report(set, class_idx);
 	}
 	HK_POINT(spill_popped);
@@ -464,7 +479,7 @@ static HK_NOINLINE void thread_give_large(struct hk_thread *self, unsigned class
 void hk_thread_give(unsigned class_idx, void *block)
 {
 	struct hk_thread *self = thread_self();
-	unsigned capacity = self != NULL ? thread_prepare(self, class_idx) : 0;
+	unsigned capacity = self != NULL ? thread_prepare(self, class_idx, true) : 0;
 	if (capacity == 0)
 		hk_cold_give(class_idx, &block, 1, 0, self == NULL);
 	else if (capacity / 2 < THREAD_BATCH_SMALL)

@@ -2,7 +2,7 @@
 /*
  * Threads' caches: the slow paths behind the hot magazines, their growth, and their emptying by anyone.
  *
- * Capacities climb a ladder (0, 8, 32, 128, 512, 1024) by misses, within a byte budget per thread; classes
+ * Capacities climb a ladder (0, 8, 32, 128, 512, 2048, 16384) by misses, within a byte budget per thread; classes
  * above 256 bytes start at nothing.  A set that was flushed is gone, and its successor starts small.
  */
 #ifndef HK_CACHES_THREAD_H

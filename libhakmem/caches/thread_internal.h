@@ -15,7 +15,7 @@ struct hk_set_page {
 };
 _Static_assert(sizeof(struct hk_set_page) <= HK_PAGE_BYTES, "a thread that does little has one page of magazines");
 
-#define HK_HOT_STEPS 6u
+#define HK_HOT_STEPS 7u
 
 /* How many blocks a class's magazine holds at this step of the ladder. */
 unsigned hk_hot_capacity(unsigned class_idx, unsigned step);
