@@ -34,13 +34,17 @@ static bool sweep_barrier(void)
 	return hk_sys3(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
 }
 
+/* A thread that ends leaves magazines with more blocks to the slabs: from the cold magazine two others would get them
+ * mixed, and write to neighbouring lines at once. */
+#define SET_COLD_MOST 128u
+
 void hk_set_empty(struct hk_set *set, bool direct, uint64_t *n_blocks)
 {
 	for (unsigned c = 0; c < HK_CLASSES; c++) {
 		struct hk_magazine *magazine = &set->magazines[c];
 		unsigned n = hk_magazine_count(magazine, c);
 		if (n != 0 || magazine->reported != 0)
-			hk_cold_give(c, magazine->top - n, n, -(int)magazine->reported, direct);
+			hk_cold_give(c, magazine->top - n, n, -(int)magazine->reported, direct || n > SET_COLD_MOST);
 		if (n_blocks != NULL)
 			n_blocks[c] += n;
 		hk_set_free_slots(set, c);
