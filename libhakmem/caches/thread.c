@@ -434,7 +434,8 @@ void *hk_thread_take(unsigned class_idx)
 }
 
 /* Half of a magazine that is full, at most `most`, out of it: the older half, as the newer blocks are warm, unless
- * the magazine is so large that none are.  They leave the magazine before they get anywhere else: a fork in between must not see a block twice. */
+ * the magazine is so large that none are.  They leave the magazine before they get anywhere else: a fork in between
+ * must not see a block twice. */
 static unsigned thread_pop_half(struct hk_thread *self, unsigned class_idx, void **out, unsigned most,
 				int *ret_hot_delta)
 {
