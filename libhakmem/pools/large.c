@@ -111,7 +111,9 @@ static bool large_grow(struct hk_large *large, size_t bytes, int64_t *ret_mapped
 {
 	if (large_absorb(large, bytes))
 		return true;
-	if (!hk_os_resize(large->base, large->mapped_bytes, bytes) && !large_move(large, bytes))
+	/* whatever is mapped may begin a block one day, so the page map covers it */
+	bool grown = hk_pagemap_cover(large->base, bytes) && hk_os_resize(large->base, large->mapped_bytes, bytes);
+	if (!grown && !large_move(large, bytes))
 		return false;
 	*ret_mapped = (int64_t)(bytes - large->mapped_bytes);
 	large->mapped_bytes = bytes;
