@@ -20,9 +20,9 @@ static char directory[] = "/tmp/hakmem-fuzz.XXXXXX";
 
 static void fuzz_end(void)
 {
+	registry_deinit(&the_daemon.registry); /* its clients leave the server's set */
 	server_deinit(&the_daemon.server);
 	ctl_deinit(&the_daemon.ctl);
-	registry_deinit(&the_daemon.registry);
 	controller_deinit(&the_daemon.controller);
 	board_deinit(&the_daemon.board);
 	loop_timer_free(turn);
