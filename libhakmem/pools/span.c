@@ -5,8 +5,6 @@
 #include "base/counters.h"
 #include "os/pages.h"
 
-#include <string.h>
-
 #define SPAN_SLOTS     64u
 #define SPAN_BYTES_MIN ((size_t)64 << 20) /* kept in any case */
 
