@@ -76,6 +76,7 @@ struct hk_thread {
 	uint32_t rest_tid;                /* of whom the two below are; guard: sweep lock */
 	uint64_t rest_nsec;               /* since when it rests, */
 	uint64_t rest_cpu_nsec;           /* and its CPU time then */
+	uint64_t room_nsec;               /* when a magazine last grew at others' cost; owner only */
 } HK_ALIGNED(64);
 
 extern const struct hk_set hk_set_none; /* every magazine is empty and full at once */

@@ -23,8 +23,12 @@
 #define THREAD_MISSES_TO_GROW 3u
 #define THREAD_EAGER_BYTES    256u
 
-/* Classes looked at on one slow path after the budget fell. */
-#define THREAD_SHRINK_TRIES 16u
+/*
+ * With the budget used up, magazines grow at others' cost: so often at most, and so many classes are looked at.  A
+ * mixed load asks for that all the time and gains nothing by it, and each time takes a microsecond.
+ */
+#define THREAD_ROOM_NSEC    10000000u
+#define THREAD_SHRINK_TRIES 32u
 
 /* Slots, of which one is the NULL at the bottom, and bytes of blocks: a magazine holds what both allow, but 2 blocks in
  * any case.  The last step is for the smallest blocks; others do not get there, as they would hold no more. */
@@ -288,6 +292,20 @@ static unsigned thread_step(struct hk_thread *self, unsigned class_idx, struct h
 	return step;
 }
 
+/* The same for a class whose magazine may have to shrink: 0 also where it missed since it was last asked for.  So
+ * those in use keep what they have, and where all are, none grows at the cost of another that will grow back. */
+static unsigned thread_idle_step(struct hk_thread *self, unsigned class_idx, struct hk_set *set)
+{
+	unsigned step = 0;
+	if (hk_gate_enter(self) == set) {
+		struct hk_magazine *magazine = &set->magazines[class_idx];
+		step = magazine->misses == 0 ? magazine->step : 0;
+		magazine->misses = 0;
+	}
+	hk_gate_leave(self);
+	return step;
+}
+
 static _Atomic uint64_t thread_limit_bytes; /* by order of the board; 0 = none */
 
 void hk_caches_limit(uint64_t thread_bytes, uint64_t cold_bytes)
@@ -307,20 +325,31 @@ static uint64_t thread_budget(void)
 	return limit != 0 ? HK_MIN(limit, share) : share;
 }
 
-/* Make room in the budget: other classes' magazines shrink in turn, at most `tries` of them.  Those in use will grow
- * again. */
-static bool thread_make_room(struct hk_thread *self, unsigned class_idx, struct hk_set *set, uint64_t bytes,
-			     unsigned tries)
+/* Make room in the budget: other classes' magazines, as far as they are idle, shrink in turn. */
+static bool thread_make_room(struct hk_thread *self, unsigned class_idx, struct hk_set *set, uint64_t bytes)
 {
+	unsigned tries = THREAD_SHRINK_TRIES;
 	for (uint64_t budget = thread_budget(); self->budget_used + bytes > budget; tries--) {
 		unsigned victim = self->hand++ % HK_CLASSES;
 		if (tries == 0)
 			return false;
-		unsigned step = victim != class_idx ? thread_step(self, victim, set) : 0;
+		unsigned step = victim != class_idx ? thread_idle_step(self, victim, set) : 0;
 		if (step != 0)
 			thread_shrink(self, victim, set, step - 1);
 	}
 	return true;
+}
+
+/* Is there room in the budget, or can it be made now? */
+static bool thread_has_room(struct hk_thread *self, unsigned class_idx, struct hk_set *set, uint64_t bytes,
+			    uint64_t now_nsec)
+{
+	if (self->budget_used + bytes <= thread_budget())
+		return true;
+	if (now_nsec - self->room_nsec < THREAD_ROOM_NSEC)
+		return false;
+	self->room_nsec = now_nsec;
+	return thread_make_room(self, class_idx, set, bytes);
 }
 
 /* A class missed often enough: the next capacity, as far as the budget goes. */
@@ -328,9 +357,10 @@ static void thread_grow(struct hk_thread *self, unsigned class_idx, struct hk_se
 {
 	unsigned step = thread_step(self, class_idx, set);
 	uint64_t more = hk_hot_capacity(class_idx, step + 1) - hk_hot_capacity(class_idx, step);
-	bool frugal = hk_clock_coarse_nsec() < atomic_load_explicit(&thread_frugal_until, memory_order_relaxed);
+	uint64_t now_nsec = hk_clock_coarse_nsec();
+	bool frugal = now_nsec < atomic_load_explicit(&thread_frugal_until, memory_order_relaxed);
 	if ((!frugal || step == 0) &&
-	    thread_make_room(self, class_idx, set, more * hk_class_info[class_idx].block_bytes, 2 * HK_CLASSES))
+	    thread_has_room(self, class_idx, set, more * hk_class_info[class_idx].block_bytes, now_nsec))
 		thread_resize(self, class_idx, set, step + 1);
 }
 
@@ -349,7 +379,7 @@ static unsigned thread_prepare(struct hk_thread *self, unsigned class_idx, bool 
 	if (grow)
 		thread_grow(self, class_idx, set);
 	else if (HK_UNLIKELY(self->budget_used > thread_budget())) /* the budget fell: a few at a time */
-		thread_make_room(self, HK_CLASSES, set, 0, THREAD_SHRINK_TRIES);
+		thread_make_room(self, HK_CLASSES, set, 0);
 	unsigned step = hk_gate_enter(self)->magazines[class_idx].step;
 	hk_gate_leave(self);
 	return hk_hot_capacity(class_idx, step);

@@ -78,10 +78,61 @@ static void magazines_climb_the_ladder_within_the_budget(void **state)
 	assert_true(bytes <= 2 * MIB);
 	assert_true(bytes > MIB);
 	/* the budget is used up, and yet a class that comes into use gets its share: others give theirs */
-	for (unsigned i = 0; i < 8; i++)
+	assert_true(capacity_of(0) < 16383);
+	for (uint64_t end = hk_clock_nsec() + 10000000000u; capacity_of(0) != 16383 && hk_clock_nsec() < end;)
 		tide(16, 4000);
 	assert_int_equal(capacity_of(0), 16383);
 	assert_true(hk_self->budget_used <= 2 * MIB);
+}
+
+static void with_the_budget_used_up_magazines_grow_seldom(void **state)
+{
+	const uint64_t least_nsec = 10000000;
+	uint64_t last = 0, n_grown = 0;
+	(void)state;
+	for (unsigned i = 0; i < 40; i++)
+		for (unsigned c = 0; c < HK_CLASSES; c++)
+			tide(hk_class_info[c].block_bytes, 600);
+	for (unsigned i = 0; i < 20000 && n_grown < 5; i++) {
+		uint64_t before = hk_self->room_nsec;
+		tide(hk_class_info[i % 40].block_bytes, 600);
+		if (hk_self->room_nsec == before)
+			continue;
+		assert_true(hk_self->room_nsec - last >= least_nsec);
+		last = hk_self->room_nsec;
+		n_grown++;
+	}
+	assert_int_equal(n_grown, 5);
+}
+
+/* Let the classes from 1 on use the budget up, until nothing that idles is left to take from. */
+static void fill_budget(void)
+{
+	for (unsigned i = 0; i < 20; i++)
+		for (unsigned c = 1; c < HK_CLASSES; c++)
+			tide(hk_class_info[c].block_bytes, 600);
+}
+
+static void who_missed_lately_is_spared_once(void **state)
+{
+	uint32_t before[HK_CLASSES];
+	unsigned n_shrunk = 0;
+	(void)state;
+	fill_budget();
+	struct hk_set *set = atomic_load(&hk_self->set);
+	for (unsigned c = 1; c < HK_CLASSES; c++) {
+		before[c] = capacity_of(c);
+		set->magazines[c].misses = c % 2; /* every other class idles */
+	}
+	hk_self->hand = 1;
+	hk_self->room_nsec = 0;
+	while (hk_self->room_nsec == 0)
+		tide(16, 4000);
+	for (unsigned c = 1; c < HK_CLASSES; c++) {
+		assert_true(c % 2 == 0 || capacity_of(c) == before[c]);
+		n_shrunk += capacity_of(c) < before[c];
+	}
+	assert_true(n_shrunk != 0);
 }
 
 /* The board's word: a busy thread keeps within it, a few magazines at a time, and grows again once it is gone. */
@@ -320,6 +371,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(small_magazines_start_at_once_large_ones_later, unit_flush),
 		cmocka_unit_test_setup(magazines_climb_the_ladder_within_the_budget, unit_flush),
+		cmocka_unit_test_setup(with_the_budget_used_up_magazines_grow_seldom, unit_flush),
+		cmocka_unit_test_setup(who_missed_lately_is_spared_once, unit_flush),
 		cmocka_unit_test_setup(a_limit_shrinks_what_is_there, unit_flush),
 		cmocka_unit_test_setup(a_flushed_set_starts_small_again, unit_flush),
 		cmocka_unit_test_setup(after_a_flush_of_everything_magazines_stay_small, unit_flush),
