@@ -2,7 +2,7 @@
 /*
  * aligned: memalign, posix_memalign, aligned_alloc, valloc, pvalloc.
  *
- * Alignments from 1 byte to 4 MiB with sizes around them; the rules for EINVAL; every usable byte of an
+ * Alignments from 1 byte to 64 MiB with sizes around them; the rules for EINVAL; every usable byte of an
  * aligned block; realloc and free of such blocks.
  */
 #include <errno.h>
@@ -11,7 +11,7 @@
 #include "block.h"
 #include "tap.h"
 
-#define MAX_ALIGNMENT (4 * MIB)
+#define MAX_ALIGNMENT (64 * MIB)
 
 static const size_t sizes[] = { 0, 1, 15, 16, 17, 48, 100, 1000, 1024, 4095, 4096, 5000, 33000, 65536, 70000,
 				300000, 1 << 20, (2 << 20) + 1 };
@@ -168,9 +168,9 @@ static void test_realloc(void)
 
 int main(void)
 {
-	test_function(0, "memalign, alignments 1 to 4 MiB", 1);
-	test_function(1, "aligned_alloc, alignments 1 to 4 MiB", 1);
-	test_function(2, "posix_memalign, alignments 8 to 4 MiB", sizeof(void *));
+	test_function(0, "memalign, alignments 1 to 64 MiB", 1);
+	test_function(1, "aligned_alloc, alignments 1 to 64 MiB", 1);
+	test_function(2, "posix_memalign, alignments 8 to 64 MiB", sizeof(void *));
 	test_posix_memalign_rules();
 	test_odd_alignments();
 	test_pages();
