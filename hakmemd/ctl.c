@@ -98,10 +98,53 @@ static bool ctl_write(struct ctl_connection *connection)
 	return true;
 }
 
+struct ctl_text {
+	char *bytes;
+	size_t n, room;
+	bool failed;
+};
+
+static int ctl_text_add(const char *bytes, size_t n, void *data)
+{
+	struct ctl_text *text = data;
+
+	if (text->room - text->n < n) {
+		size_t room = 2 * text->room > text->n + n ? 2 * text->room : text->n + n + 256;
+		char *grown = text->failed ? NULL : realloc(text->bytes, room);
+
+		if (!grown) {
+			text->failed = true;
+			return -1;
+		}
+		text->bytes = grown;
+		text->room = room;
+	}
+	memcpy(text->bytes + text->n, bytes, n);
+	text->n += n;
+	return 0;
+}
+
+/* `json` as a string, or NULL without memory.  json_dumps() of jansson 2.14 does not see every failure to grow, and then
+ * leaves a quote out. */
+static char *ctl_text(const json_t *json)
+{
+	struct ctl_text text = {0};
+
+	if (json && json_dump_callback(json, ctl_text_add, &text, JSON_COMPACT) == 0)
+		ctl_text_add("", 1, &text);
+	else
+		text.failed = true;
+	if (text.failed) {
+		free(text.bytes);
+		text.bytes = NULL;
+	}
+	return text.bytes;
+}
+
 /* Takes the reference to `answer`.  The rest goes out when the socket can take it. */
 static void ctl_send(struct ctl_connection *connection, json_t *answer)
 {
-	char *text = answer ? json_dumps(answer, JSON_COMPACT) : NULL;
+	char *text = ctl_text(answer);
 
 	json_decref(answer);
 	connection->answer = text;
@@ -145,7 +188,7 @@ void ctl_event(struct ctl *ctl, const struct client *client, json_t *event)
 		if (!text) {
 			json_t *answer = json_pack("{s:O, s:b}", "parameters", event, "continues", 1);
 
-			text = answer ? json_dumps(answer, JSON_COMPACT) : NULL;
+			text = ctl_text(answer);
 			json_decref(answer);
 		}
 		if (text)

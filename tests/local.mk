@@ -38,3 +38,4 @@ include tests/system/local.mk
 include tests/attack/local.mk
 include tests/fuzz/local.mk
 include tests/soak/local.mk
+include tests/valgrind/local.mk

@@ -65,6 +65,14 @@ int unit_in_child(void (*act)(void *arg), void *arg);
 /* The child ended by SIGABRT and printed `line`. */
 void unit_assert_aborts(void (*act)(void *arg), void *arg, const char *line);
 
+/* Under valgrind limits of the process bound its own memory too, or are not the kernel's: no test of what a program does
+ * without memory. */
+#define unit_needs_limits()                                                                                            \
+	do {                                                                                                           \
+		if (getenv("UNIT_VALGRIND") != NULL)                                                                   \
+			skip();                                                                                        \
+	} while (0)
+
 /* Once per program: what the library's constructor does, without control thread and fork handlers. */
 int unit_setup(void **state);
 
