@@ -86,6 +86,27 @@ static void model_give_some(struct model *model, unsigned n, uint64_t *seed)
 	model_give(model, blocks, n);
 }
 
+static int by_address(const void *a, const void *b)
+{
+	uintptr_t x = (uintptr_t)*(void *const *)a, y = (uintptr_t)*(void *const *)b;
+	return x < y ? -1 : x > y;
+}
+
+/* Give `n` of the taken blocks back that are neighbours, upwards or downwards. */
+static void model_give_run(struct model *model, unsigned n, uint64_t *seed)
+{
+	void *blocks[256];
+	n = HK_MIN(n, model->n);
+	qsort(model->taken, model->n, sizeof *model->taken, by_address);
+	unsigned at = unit_below(seed, model->n - n + 1);
+	bool down = unit_below(seed, 2) != 0;
+	for (unsigned i = 0; i < n; i++)
+		blocks[i] = model->taken[down ? at + n - 1 - i : at + i];
+	memmove(model->taken + at, model->taken + at + n, (model->n - at - n) * sizeof *model->taken);
+	model->n -= n;
+	model_give(model, blocks, n);
+}
+
 /* ---- recounts ------------------------------------------------------------------------------------------ */
 
 static bool model_holds(const struct model *model, const char *from, const char *to)
@@ -184,8 +205,10 @@ static void blocks_come_and_go_as_in_the_model(void **state)
 			unsigned n = 1 + unit_below(&seed, HK_MIN(most / 8 + 2, 255u));
 			if (unit_below(&seed, 4) != 0 ? rising : !rising)
 				model_take(&model, HK_MIN(n, most - HK_MIN(most, model.n) + 1));
-			else
+			else if (unit_below(&seed, 2) != 0)
 				model_give_some(&model, n, &seed);
+			else
+				model_give_run(&model, n, &seed);
 			if (round % 6 == 0)
 				model_check(&model);
 		}
@@ -256,6 +279,26 @@ static void a_double_free_in_a_batch_is_named(void **state)
 		for (unsigned i = 0; i < n; i++) {
 			assert_int_equal(hk_slabs_take(&model.slabs, &block, 1), 1);
 			assert_memory_equal(&block, &blocks[i], sizeof block);
+		}
+		model_end(&model);
+	}
+}
+
+static void a_pointer_between_blocks_ends_a_run(void **state)
+{
+	static struct model model;
+	enum hk_misuse what;
+	(void)state;
+	for (unsigned i = 1; i < 96; i++) {
+		void *block;
+		model_init(&model, 5); /* 96 bytes */
+		model_take(&model, 200);
+		void *blocks[] = {model.taken[3], model.taken[4], (char *)model.taken[5] + i, model.taken[7]};
+		assert_int_equal(model_try(&model, blocks, 4, &what), 2);
+		assert_int_equal(what, HK_MISUSE_INTERIOR);
+		for (unsigned k = 0; k < 2; k++) {
+			assert_int_equal(hk_slabs_take(&model.slabs, &block, 1), 1);
+			assert_ptr_equal(block, blocks[k]);
 		}
 		model_end(&model);
 	}
@@ -396,6 +439,7 @@ int main(void)
 		cmocka_unit_test(an_empty_slab_goes_back_in_every_class),
 		cmocka_unit_test(refills_come_from_the_fullest_slab),
 		cmocka_unit_test(a_double_free_in_a_batch_is_named),
+		cmocka_unit_test(a_pointer_between_blocks_ends_a_run),
 		cmocka_unit_test(a_block_that_is_free_is_named),
 		cmocka_unit_test(a_pointer_between_blocks_is_refused),
 		cmocka_unit_test(holes_go_back_and_nothing_else),
