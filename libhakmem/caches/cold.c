@@ -132,12 +132,13 @@ unsigned hk_cold_take(unsigned class_idx, void **out, unsigned want, int hot_del
 
 /* ---- giving -------------------------------------------------------------------------------------------- */
 
-static void cold_give_slabs(struct hk_class *class, void *const *blocks, unsigned count)
+static void cold_give_slabs(struct hk_class *class, void *const *blocks, unsigned count, int hot_delta)
 {
-	for (unsigned done = 0; done < count;) {
+	for (unsigned done = 0; done < count || hot_delta != 0; hot_delta = 0) {
 		struct hk_slab *empties = NULL;
 		unsigned wanted = HK_MIN(count - done, COLD_GIVE);
 		struct cold_before before = cold_enter(class);
+		class->n_hot += (uint32_t)hot_delta;
 		unsigned n = hk_slabs_give(&class->slabs, blocks + done, wanted, &empties);
 		cold_leave(class, before);
 		HK_POINT(cold_given);
@@ -192,13 +193,19 @@ void hk_cold_limit(uint64_t bytes)
 		atomic_store_explicit(&cold_total_max, most, memory_order_relaxed);
 }
 
+/* Is all the room of the cold magazines used, or this one's? */
+static bool cold_full(const struct hk_class *class)
+{
+	return HK_HINT(class->n_cold) >= hk_cold_slots_max(class->slabs.class_idx) ||
+	       __atomic_load_n(&hk_stats()->cold_bytes, __ATOMIC_RELAXED) >=
+		       atomic_load_explicit(&cold_total_max, memory_order_relaxed);
+}
+
 /* Push what there is room for; returns how many. */
 static unsigned cold_push(struct hk_class *class, void *const *blocks, unsigned count, int hot_delta)
 {
 	struct cold_before before = cold_enter(class);
-	bool full = __atomic_load_n(&hk_stats()->cold_bytes, __ATOMIC_RELAXED) >=
-		    atomic_load_explicit(&cold_total_max, memory_order_relaxed);
-	unsigned n = full ? 0 : HK_MIN(class->n_slots - class->n_cold, count);
+	unsigned n = cold_full(class) ? 0 : HK_MIN(class->n_slots - class->n_cold, count);
 	if (n != 0)
 		memcpy(class->slots + class->n_cold, blocks, n * sizeof *blocks);
 	HK_HINT_SET(class->n_cold, class->n_cold + n);
@@ -211,16 +218,13 @@ void hk_cold_give(unsigned class_idx, void *const *blocks, unsigned count, int h
 {
 	struct hk_class *class = &hk_classes[class_idx];
 	unsigned done = 0;
-	if (!direct) {
+	if (!direct && !cold_full(class)) {
 		done = cold_push(class, blocks, count, hot_delta);
+		hot_delta = 0;
 		if (done != count)
 			cold_grow(class);
-	} else if (hot_delta != 0) {
-		struct cold_before before = cold_enter(class);
-		class->n_hot += (uint32_t)hot_delta;
-		cold_leave(class, before);
 	}
-	cold_give_slabs(class, blocks + done, count - done);
+	cold_give_slabs(class, blocks + done, count - done, hot_delta);
 }
 
 unsigned hk_cold_flush_step(unsigned class_idx)
