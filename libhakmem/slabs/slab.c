@@ -283,7 +283,7 @@ static HK_ALWAYS struct hk_slab *slab_of_block(uint32_t block_bytes, uint32_t re
 		return NULL;
 	struct hk_slab *slab = slab_find(*ret_superslab, single, (uintptr_t)block, &offset);
 	*ret_index = slab_index(block_bytes, reciprocal, single, offset, &ok);
-	return HK_UNLIKELY(!ok || slab->tag != tag || *ret_index >= slab->top) ? NULL : slab;
+	return HK_UNLIKELY(!ok || HK_HINT(slab->tag) != tag || *ret_index >= slab->top) ? NULL : slab;
 }
 
 static HK_ALWAYS uint32_t slab_tag(const struct hk_slabs *slabs)
