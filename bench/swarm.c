@@ -5,7 +5,7 @@
  *   swarm DIR N      register N processes at DIR, print "ready", answer whatever comes, and for each line on stdin
  *                    print what came since the line before; end of file ends it
  *
- * A line tells how many FLUSHes came and how long it was from the first to the last of them: by when the kernel put
+ * A line tells to how many clients a FLUSH came and how long it was from the first to the last of those: by when the kernel put
  * them into the clients' sockets, which is when the daemon's part is done; after a line "seen" by when the clients
  * ran and saw them, which depends on how many of them share how many CPUs.
  *
@@ -21,6 +21,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
@@ -173,6 +174,7 @@ static void child(const char *dir)
 	struct hkp_frame frame, answer = {.header = {.type = HKP_RESULT}};
 	char bytes[HKP_FRAME_MAX];
 	uint64_t received_nsec;
+	bool noted = false;
 	int fd, on = 1;
 	ssize_t n;
 
@@ -187,8 +189,11 @@ static void child(const char *dir)
 			atomic_fetch_add(&swarm->n_ready, 1);
 		if (frame.header.type != HKP_FLUSH && frame.header.type != HKP_SURVEY)
 			continue;
-		if (frame.header.type == HKP_FLUSH)
+		/* A second one, a level higher, is no part of the same broadcast. */
+		if (frame.header.type == HKP_FLUSH && !noted) {
 			note_flush(received_nsec);
+			noted = true;
+		}
 		answer.header.seq = frame.header.seq;
 		answer.result.level = frame.flush.level;
 		send_frame(fd, &answer, -1);
