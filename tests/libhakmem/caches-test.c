@@ -216,6 +216,69 @@ static void handed_out_in_the_order_of_addresses(void **state)
 	}
 }
 
+static struct hk_magazine *magazine_of(unsigned class_idx)
+{
+	return &atomic_load(&hk_self->set)->magazines[class_idx];
+}
+
+/* Let the magazine for 16 bytes climb to a step, by tides that are `n` high. */
+static void climb(uint32_t capacity, unsigned n)
+{
+	unit_flush_level(HAK_LEVEL_CACHES, NULL);
+	for (unsigned i = 0; i < 1000 && capacity_of(0) < capacity; i++)
+		tide(16, n);
+	assert_int_equal(capacity_of(0), capacity);
+}
+
+/* Free into the magazine for 16 bytes until it is full, and once more; is its oldest block still there? */
+static bool spill_keeps_the_oldest(void)
+{
+	static void *blocks[16384 + HK_BATCH];
+	uint32_t capacity = capacity_of(0), n = capacity + 100, i = 0;
+	for (unsigned k = 0; k < n; k++) {
+		magazine_of(0)->misses = 0; /* it does not grow meanwhile */
+		blocks[k] = hk_malloc(16);
+	}
+	while (hk_magazine_count(magazine_of(0), 0) < capacity && i < n)
+		hk_free(blocks[i++]);
+	assert_true(i < n);
+	void *oldest = magazine_of(0)->top[-(ptrdiff_t)capacity];
+	magazine_of(0)->misses = 0;
+	hk_free(blocks[i++]);
+	assert_int_equal(capacity_of(0), capacity);
+	uint32_t count = hk_magazine_count(magazine_of(0), 0);
+	assert_true(count < capacity); /* it spilled */
+	bool kept = magazine_of(0)->top[-(ptrdiff_t)count] == oldest;
+	while (i < n)
+		hk_free(blocks[i++]);
+	return kept;
+}
+
+/* Else thousands of slots would move down for some hundred blocks. */
+static void a_large_magazine_spills_its_newest_blocks(void **state)
+{
+	(void)state;
+	climb(511, 600);
+	assert_false(spill_keeps_the_oldest());
+	climb(16383, 4000);
+	assert_true(spill_keeps_the_oldest());
+}
+
+/* The last step is for blocks that go round, not for a program that allocates, and later frees. */
+static void the_last_step_needs_refills_and_spills_by_turns(void **state)
+{
+	enum { N = 400000 };
+	(void)state;
+	void **blocks = hk_malloc(N * sizeof *blocks);
+	climb(2047, 1500);
+	for (unsigned i = 0; i < N; i++)
+		blocks[i] = hk_malloc(16);
+	for (unsigned i = 0; i < N; i++)
+		hk_free(blocks[i]);
+	assert_int_equal(capacity_of(0), 2047);
+	hk_free(blocks);
+}
+
 /* ---- threads -------------------------------------------------------------------------------------------- */
 
 static void *work_and_end(void *arg)
@@ -237,6 +300,34 @@ static void a_threads_end_leaves_nothing_hot(void **state)
 	assert_int_equal(hk_stats()->threads, threads);
 	run_thread(work_and_end, &record[1]);
 	assert_ptr_equal(record[0], record[1]); /* records are reused */
+	unit_assert_conserved();
+}
+
+/* Ends with as many blocks of 16 bytes at hand as `*arg` says at least, and none in the cold magazine. */
+static void *end_with_blocks(void *arg)
+{
+	unsigned *n = arg;
+	while (hk_hot_capacity(0, magazine_of(0)->step) < *n)
+		tide(16, 4 * *n);
+	for (unsigned i = *n; i > hk_magazine_count(magazine_of(0), 0); i--)
+		tide(16, *n);
+	while (hk_cold_flush_step(0) != 0)
+		continue;
+	*n = hk_magazine_count(magazine_of(0), 0);
+	return NULL;
+}
+
+static void many_blocks_of_an_ended_thread_go_home(void **state)
+{
+	unsigned few = 20, many = 300;
+	(void)state;
+	climb(511, 600); /* so there is a cold magazine */
+	run_thread(end_with_blocks, &few);
+	assert_in_range(few, 20, 128);
+	assert_int_not_equal(hk_classes[0].n_cold, 0); /* as many as it had room for */
+	run_thread(end_with_blocks, &many);
+	assert_in_range(many, 129, 16383);
+	assert_int_equal(hk_classes[0].n_cold, 0);
 	unit_assert_conserved();
 }
 
@@ -378,7 +469,10 @@ int main(void)
 		cmocka_unit_test_setup(after_a_flush_of_everything_magazines_stay_small, unit_flush),
 		cmocka_unit_test_setup(slow_paths_tell_what_is_hot, unit_flush),
 		cmocka_unit_test_setup(handed_out_in_the_order_of_addresses, unit_flush),
+		cmocka_unit_test_setup(a_large_magazine_spills_its_newest_blocks, unit_flush),
+		cmocka_unit_test_setup(the_last_step_needs_refills_and_spills_by_turns, unit_flush),
 		cmocka_unit_test_setup(a_threads_end_leaves_nothing_hot, unit_flush),
+		cmocka_unit_test_setup(many_blocks_of_an_ended_thread_go_home, unit_flush),
 		cmocka_unit_test_setup(destructors_may_still_free, unit_flush),
 		cmocka_unit_test_setup(a_thread_storm_leaves_nothing, unit_flush),
 		cmocka_unit_test_setup(an_owners_old_word_is_no_more_than_a_hint, unit_flush),
