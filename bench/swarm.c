@@ -5,9 +5,9 @@
  *   swarm DIR N      register N processes at DIR, print "ready", answer whatever comes, and for each line on stdin
  *                    print what came since the line before; end of file ends it
  *
- * A line tells to how many clients a FLUSH came and how long it was from the first to the last of those: by when the kernel put
- * them into the clients' sockets, which is when the daemon's part is done; after a line "seen" by when the clients
- * ran and saw them, which depends on how many of them share how many CPUs.
+ * A line tells to how many clients a FLUSH came and how long it was from the first to the last of those: by when the
+ * kernel put them into the clients' sockets, which is when the daemon's part is done; after a line "seen" by when the
+ * clients ran and saw them, which depends on how many of them share how many CPUs.
  *
  * Each client is a process of its own, because the daemon takes the newer of two connections of one process as the one
  * that counts, and reads /proc of each.  They are small: forked, not executed, one page of stack each in use.
@@ -15,13 +15,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>

@@ -98,18 +98,18 @@ static bool ctl_write(struct ctl_connection *connection)
 	return true;
 }
 
-struct ctl_text {
+struct ctl_dump {
 	char *bytes;
 	size_t n, room;
 	bool failed;
 };
 
-static int ctl_text_add(const char *bytes, size_t n, void *data)
+static int ctl_dump_add(const char *bytes, size_t n, void *data)
 {
-	struct ctl_text *text = data;
+	struct ctl_dump *text = data;
 
 	if (text->room - text->n < n) {
-		size_t room = 2 * text->room > text->n + n ? 2 * text->room : text->n + n + 256;
+		size_t room = util_max(2 * text->room, text->n + n + 256);
 		char *grown = text->failed ? NULL : realloc(text->bytes, room);
 
 		if (!grown) {
@@ -126,12 +126,12 @@ static int ctl_text_add(const char *bytes, size_t n, void *data)
 
 /* `json` as a string, or NULL without memory.  json_dumps() of jansson 2.14 does not see every failure to grow, and then
  * leaves a quote out. */
-static char *ctl_text(const json_t *json)
+static char *ctl_dump(const json_t *json)
 {
-	struct ctl_text text = {0};
+	struct ctl_dump text = {0};
 
-	if (json && json_dump_callback(json, ctl_text_add, &text, JSON_COMPACT) == 0)
-		ctl_text_add("", 1, &text);
+	if (json && json_dump_callback(json, ctl_dump_add, &text, JSON_COMPACT) == 0)
+		ctl_dump_add("", 1, &text);
 	else
 		text.failed = true;
 	if (text.failed) {
@@ -144,7 +144,7 @@ static char *ctl_text(const json_t *json)
 /* Takes the reference to `answer`.  The rest goes out when the socket can take it. */
 static void ctl_send(struct ctl_connection *connection, json_t *answer)
 {
-	char *text = ctl_text(answer);
+	char *text = ctl_dump(answer);
 
 	json_decref(answer);
 	connection->answer = text;
@@ -188,7 +188,7 @@ void ctl_event(struct ctl *ctl, const struct client *client, json_t *event)
 		if (!text) {
 			json_t *answer = json_pack("{s:O, s:b}", "parameters", event, "continues", 1);
 
-			text = ctl_text(answer);
+			text = ctl_dump(answer);
 			json_decref(answer);
 		}
 		if (text)

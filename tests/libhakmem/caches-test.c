@@ -14,9 +14,14 @@ static uint32_t hot_of(unsigned class_idx)
 	return hk_classes[class_idx].n_hot;
 }
 
+static struct hk_magazine *magazine_of(unsigned class_idx)
+{
+	return &atomic_load(&hk_self->set)->magazines[class_idx];
+}
+
 static uint32_t capacity_of(unsigned class_idx)
 {
-	return hk_hot_capacity(class_idx, atomic_load(&hk_self->set)->magazines[class_idx].step);
+	return hk_hot_capacity(class_idx, magazine_of(class_idx)->step);
 }
 
 static void run_thread(void *(*body)(void *), void *arg)
@@ -196,7 +201,7 @@ static void slow_paths_tell_what_is_hot(void **state)
 		const struct hk_set *set = atomic_load(&hk_self->set);
 		assert_int_equal(set->magazines[3].reported, hot_of(3));
 	}
-	const struct hk_magazine *magazine = &atomic_load(&hk_self->set)->magazines[3];
+	const struct hk_magazine *magazine = magazine_of(3);
 	while (hk_magazine_count(magazine, 3) != 0)
 		hk_malloc(64);
 	hk_malloc(64);
@@ -214,11 +219,6 @@ static void handed_out_in_the_order_of_addresses(void **state)
 		assert_ptr_equal(next, previous + 48);
 		previous = next;
 	}
-}
-
-static struct hk_magazine *magazine_of(unsigned class_idx)
-{
-	return &atomic_load(&hk_self->set)->magazines[class_idx];
 }
 
 /* Let the magazine for 16 bytes climb to a step, by tides that are `n` high. */
@@ -307,7 +307,7 @@ static void a_threads_end_leaves_nothing_hot(void **state)
 static void *end_with_blocks(void *arg)
 {
 	unsigned *n = arg;
-	while (hk_hot_capacity(0, magazine_of(0)->step) < *n)
+	while (capacity_of(0) < *n)
 		tide(16, 4 * *n);
 	for (unsigned i = *n; i > hk_magazine_count(magazine_of(0), 0); i--)
 		tide(16, *n);
@@ -395,7 +395,7 @@ static void an_owners_old_word_is_no_more_than_a_hint(void **state)
 	for (unsigned i = 0; i < 30; i++)
 		tide(64, 4000);
 	unit_flush_level(HAK_LEVEL_COLD, NULL);
-	while (hk_magazine_count(&atomic_load(&hk_self->set)->magazines[3], 3) != 0)
+	while (hk_magazine_count(magazine_of(3), 3) != 0)
 		wandering[n++] = hk_malloc(64);
 	assert_true(n > 100 && hot_of(3) >= n / 2); /* popped without a word to the class */
 	run_thread(free_wandering, &n);
