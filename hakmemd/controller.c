@@ -390,6 +390,7 @@ bool controller_result(struct controller *controller, struct client *client, con
 	if (client->survey_seq && frame->header.seq == client->survey_seq) {
 		client->survey_seq = 0;
 		client->policy.rebase = true;
+		record_survey(&controller->daemon->record, util_now_nsec(), &client->policy);
 		ctl_survey_done(&controller->daemon->ctl, client->survey_for);
 		return true;
 	}

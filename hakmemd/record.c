@@ -24,19 +24,26 @@ static void record_text(FILE *file, const char *text)
 	putc('"', file);
 }
 
-int record_open(struct record *record, const char *path, const char *config_path)
+void record_config(struct record *record, const char *event, const char *config_path)
 {
 	CLEANUP_FILE FILE *config = fopen(config_path, "re");
 	char text[16384];
 	size_t length = config ? fread(text, 1, sizeof text - 1, config) : 0;
 
+	if (!record->file)
+		return;
+	text[length] = '\0';
+	fprintf(record->file, "{\"event\":\"%s\",\"text\":", event);
+	record_text(record->file, text);
+	fprintf(record->file, "}\n");
+}
+
+int record_open(struct record *record, const char *path, const char *config_path)
+{
 	record->file = fopen(path, "we");
 	if (!record->file)
 		return -errno;
-	text[length] = '\0';
-	fprintf(record->file, "{\"event\":\"config\",\"text\":");
-	record_text(record->file, text);
-	fprintf(record->file, "}\n");
+	record_config(record, "config", config_path);
 	return 0;
 }
 
@@ -189,7 +196,16 @@ static void record_event(
 	FILE *file, const char *event, uint64_t now_nsec, const struct policy_client *client, unsigned level)
 {
 	fprintf(file, "{\"event\":\"%s\",\"t\":%" PRIu64 ",\"client\":%" PRIu64, event, now_nsec, record_client_id(client));
+	record_number(file, "seed", client->seed); /* an event may come before the first view */
 	record_number(file, "level", level);
+}
+
+void record_survey(struct record *record, uint64_t now_nsec, const struct policy_client *client)
+{
+	if (!record->file)
+		return;
+	record_event(record->file, "survey", now_nsec, client, 0);
+	fprintf(record->file, "}\n");
 }
 
 void record_sent(struct record *record, uint64_t now_nsec, const struct policy_client *client, unsigned level,

@@ -7,10 +7,12 @@
  *
  * How: an "event" is
  *   config    the configuration file's text; a daemon begins
+ *   reload    the same, read anew
  *   step      signals of the domains, views of the clients where they were looked at, and all that the policy answered:
  *             of each view wants_cpu and wants_held, with "releasable" as it was after that and "said" as the client
  *             says; of the step levels, look, wants_clients, verdicts, waiting (n_waiting) and advice
- *   sent, result, timeout   the calls of these names
+ *   sent, result, timeout   the calls of these names, each with the client's seed: they may come before its first view
+ *   survey    the client brought its figures up to date, which is not its program's doing (rebase)
  *   note      words for the reader
  * Domains go by cgroup id (0 = the host), clients by the daemon's id.  What is 0, empty, or never ("look"), is left out;
  * a target left out is all there is.
@@ -46,11 +48,13 @@ int record_open(struct record *record, const char *path, const char *config_path
 void record_close(struct record *record);
 
 /* All of these do nothing where nothing is recorded. */
+void record_config(struct record *record, const char *event, const char *config_path);
 void record_domains(
 	struct record *record, uint64_t now_nsec, const struct policy_scene *scene, uint64_t looked_nsec);
 void record_clients(struct record *record, const struct policy_scene *scene); /* left out where they are not looked at */
 void record_answers(struct record *record, const struct policy_scene *scene, const struct policy_advice *advice,
 	size_t n_advice); /* advice is NULL where they were not */
+void record_survey(struct record *record, uint64_t now_nsec, const struct policy_client *client);
 void record_sent(struct record *record, uint64_t now_nsec, const struct policy_client *client, unsigned level,
 	enum hkp_reason reason);
 void record_result(struct record *record, uint64_t now_nsec, const struct policy_client *client,

@@ -273,14 +273,11 @@ static void step(struct replay *replay, json_t *line)
 	forget_unseen(replay);
 }
 
-/* A daemon begins. */
 static void configure(struct replay *replay, const json_t *line)
 {
 	const char *text = json_string_value(json_object_get(line, "text"));
 	FILE *file = text && *text ? fmemopen((void *)(uintptr_t)text, strlen(text), "r") : NULL;
 
-	see_all(replay, false, false);
-	forget_unseen(replay);
 	config_init(&replay->config);
 	if (file && config_parse(file, "record", NULL, NULL, &replay->config) < 0)
 		die("its configuration is not understood");
@@ -295,6 +292,7 @@ static void take_event(struct replay *replay, const char *event, const json_t *l
 	unsigned level = (unsigned)number(line, "level");
 	struct policy_outcome outcome = {.level = level};
 
+	client->seed = (uint32_t)number(line, "seed");
 	if (!strcmp(event, "sent"))
 		policy_sent(config, number(line, "t"), client, level, (enum hkp_reason)number(line, "reason"));
 	else if (!strcmp(event, "result")) {
@@ -305,6 +303,8 @@ static void take_event(struct replay *replay, const char *event, const json_t *l
 		policy_result(config, number(line, "t"), client, &outcome);
 	} else if (!strcmp(event, "timeout"))
 		policy_timeout(config, number(line, "t"), client, level, (unsigned)number(line, "row"));
+	else if (!strcmp(event, "survey"))
+		client->rebase = true;
 	else
 		die("an event that is not understood");
 }
@@ -315,7 +315,7 @@ static void take_line(struct replay *replay, json_t *line)
 
 	if (!event)
 		die("a line without an event");
-	if (!strcmp(event, "config"))
+	if (!strcmp(event, "config") || !strcmp(event, "reload"))
 		configure(replay, line);
 	else if (!strcmp(event, "step"))
 		step(replay, line);
