@@ -5,6 +5,7 @@
 #include "base/counters.h"
 #include "base/options.h"
 #include "base/point.h"
+#include "caches/loan.h"
 #include "caches/thread_internal.h"
 
 #include <pthread.h>
@@ -452,13 +453,29 @@ static HK_NOINLINE void *thread_take_large(struct hk_thread *self, unsigned clas
 	return thread_take(self, class_idx, batch, want);
 }
 
-void *hk_thread_take(unsigned class_idx)
+static void *thread_take_own(unsigned class_idx)
 {
 	struct hk_thread *self = thread_self();
 	unsigned capacity = self != NULL ? thread_prepare(self, class_idx, false) : 0;
 	unsigned want = HK_MIN(capacity / 2, HK_BATCH - 1) + 1;
-	void *block = want <= THREAD_BATCH_SMALL ? thread_take_small(self, class_idx, want)
-						 : thread_take_large(self, class_idx, want);
+	return want <= THREAD_BATCH_SMALL ? thread_take_small(self, class_idx, want)
+					  : thread_take_large(self, class_idx, want);
+}
+
+static HK_NOINLINE void *thread_borrow(unsigned class_idx, unsigned lender)
+{
+	void *block = hk_hot_pop(hk_magazine_offset(hk_kind_of_class(lender)));
+	if (block != NULL)
+		return block;
+	if (HK_HINT(hk_classes[lender].n_cold) == 0)
+		hk_loan_was_new(class_idx);
+	return thread_take_own(lender);
+}
+
+void *hk_thread_take(unsigned class_idx)
+{
+	unsigned from = hk_loan_from(class_idx);
+	void *block = HK_LIKELY(from == class_idx) ? thread_take_own(class_idx) : thread_borrow(class_idx, from);
 	hk_counters_touch();
 	return block;
 }
