@@ -555,6 +555,71 @@ static void who_has_much_itself_lends_nothing(void **state)
 		hk_free(blocks[--n]);
 }
 
+/* 20,000 blocks of 64 bytes, of which each tenth stays, and each of those is replaced `times` times in turn; the slabs
+ * that they take then. */
+static unsigned slabs_after_turnover(bool bypass, unsigned times)
+{
+	static void *blocks[20000];
+	struct hk_sweep sweep = {0};
+	uint64_t seed = 1;
+	for (unsigned i = 0; i < HK_COUNT(blocks); i++)
+		blocks[i] = hk_malloc(64);
+	for (unsigned i = 0; i < HK_COUNT(blocks); i++)
+		if (i % 10 != 0)
+			hk_free(blocks[i]);
+	assert_in_range(slabs_of(64), 20, 21);
+	hk_lock_take(hk_flush_lock());
+	hk_threads_bypass(bypass);
+	while (hk_cold_flush_step(hk_class_of(64)) != 0)
+		;
+	hk_threads_sweep(UINT64_MAX, &sweep);
+	assert_false(hk_threads_bypassed());
+	for (unsigned i = 0; i < times * HK_COUNT(blocks) / 10; i++) {
+		void **block = &blocks[unit_below(&seed, HK_COUNT(blocks) / 10) * 10];
+		hk_free(*block);
+		*block = hk_malloc(64);
+	}
+	assert_int_equal(hk_threads_bypassed(), bypass);
+	hk_threads_bypass(false);
+	hk_lock_drop(hk_flush_lock());
+	unit_flush_level(HAK_LEVEL_CACHES, NULL);
+	unsigned n_slabs = slabs_of(64);
+	for (unsigned i = 0; i < HK_COUNT(blocks); i += 10)
+		hk_free(blocks[i]);
+	return n_slabs;
+}
+
+static void what_is_in_use_moves_together_past_the_magazines(void **state)
+{
+	(void)state;
+	assert_int_equal(slabs_after_turnover(false, 5), 20);
+	unit_flush(state);
+	assert_in_range(slabs_after_turnover(true, 5), 2, 10);
+	unit_flush(state);
+	unit_assert_conserved();
+}
+
+static void no_thread_goes_past_its_magazines_for_long(void **state)
+{
+	struct hk_sweep sweep = {0};
+	unsigned n = 0;
+	(void)state;
+	unit_own_slab(64);
+	hk_free(hk_malloc(64));
+	assert_ptr_not_equal(hk_self->set, &hk_set_none);
+	hk_lock_take(hk_flush_lock());
+	hk_threads_bypass(true);
+	hk_threads_sweep(UINT64_MAX, &sweep);
+	for (; hk_self->set == &hk_set_none && n < 1000000; n += 2)
+		hk_free(hk_malloc(64));
+	assert_in_range(n, 1u << 17, (1u << 17) + 2);
+	hk_threads_bypass(false);
+	hk_threads_sweep(UINT64_MAX, &sweep);
+	hk_lock_drop(hk_flush_lock());
+	hk_free(hk_malloc(64));
+	assert_ptr_not_equal(hk_self->set, &hk_set_none); /* it is over */
+}
+
 static void nothing_is_a_size_like_another(void **state)
 {
 	(void)state;
@@ -591,6 +656,8 @@ int main(void)
 		cmocka_unit_test_setup(destructors_may_still_free, unit_flush),
 		cmocka_unit_test_setup(a_thread_storm_leaves_nothing, unit_flush),
 		cmocka_unit_test_setup(an_owners_old_word_is_no_more_than_a_hint, unit_flush),
+		cmocka_unit_test_setup(what_is_in_use_moves_together_past_the_magazines, unit_flush),
+		cmocka_unit_test_setup(no_thread_goes_past_its_magazines_for_long, unit_flush),
 		cmocka_unit_test_setup(cold_magazines_keep_to_their_bounds, unit_flush),
 		cmocka_unit_test_setup(the_slab_notices_what_is_no_block, unit_flush),
 		cmocka_unit_test_setup(nothing_is_a_size_like_another, unit_flush),
