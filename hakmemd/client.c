@@ -9,6 +9,8 @@
 #include <linux/magic.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -21,6 +23,16 @@
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77 /* Linux 6.5 */
 #endif
+
+/* Linux 6.13, of which the headers may be older: the first size of the record, and the ioctl. */
+struct client_pidfd_info {
+	uint64_t mask;
+	uint64_t cgroup_id;
+	uint32_t others[12];
+};
+
+#define CLIENT_PIDFD_CGROUP   (UINT64_C(1) << 2)
+#define CLIENT_PIDFD_GET_INFO _IOWR(0xff, 11, struct client_pidfd_info)
 
 #define CLIENT_SEND_BUFFER 4608 /* some frames: a peer that does not read must not pin kernel memory */
 #define CLIENT_FDS_MAX     4    /* room for more than the one allowed, so that more are seen */
@@ -83,7 +95,7 @@ int client_new(struct daemon *daemon, int fd, struct client **ret_client)
 	}
 	client->daemon = daemon;
 	client->fd = fd;
-	client->pidfd = client->stats_fd = -1;
+	client->pidfd = -1;
 	client->connected_nsec = util_now_nsec();
 	client->next_seq = 1;
 	r = client_identify(client);
@@ -95,13 +107,20 @@ int client_new(struct daemon *daemon, int fd, struct client **ret_client)
 	return 0;
 }
 
+static void client_unmap_stats(struct client *client)
+{
+	if (client->stats)
+		munmap((void *)(uintptr_t)client->stats, HKP_STATS_BYTES);
+	client->stats = NULL;
+}
+
 void client_free(struct client *client)
 {
 	if (client->watched)
 		loop_set_remove(client->daemon->server.clients, client->fd, client);
 	util_close(&client->fd);
 	util_close(&client->pidfd);
-	util_close(&client->stats_fd);
+	client_unmap_stats(client);
 	free(client);
 }
 
@@ -204,6 +223,18 @@ int client_cgroup(const struct client *client, char *ret_path, size_t size)
 	return client->pid <= 0 ? -ESRCH : client_if_alive(client, cgroup_of_pid(client->pid, ret_path, size));
 }
 
+bool client_moved(struct client *client)
+{
+	struct client_pidfd_info info = {.mask = CLIENT_PIDFD_CGROUP};
+	uint64_t before = client->cgroup_id;
+
+	if (client->pidfd < 0 || ioctl(client->pidfd, CLIENT_PIDFD_GET_INFO, &info) < 0 ||
+		!(info.mask & CLIENT_PIDFD_CGROUP))
+		return true;
+	client->cgroup_id = info.cgroup_id;
+	return info.cgroup_id != before;
+}
+
 int client_check_stats(int fd, const char **ret_why)
 {
 	struct hkp_stats head;
@@ -231,14 +262,23 @@ int client_check_stats(int fd, const char **ret_why)
 	return 0;
 }
 
-int client_read_stats(const struct client *client, struct hkp_stats *ret_stats, size_t size)
+int client_map_stats(struct client *client, int fd)
 {
-	uint64_t figures[sizeof *ret_stats / sizeof(uint64_t)] = {0};
-	ssize_t n = client->stats_fd < 0 ? 0 : pread(client->stats_fd, figures, size, 0);
-	int r = n < 0 ? -errno : 0;
+	void *stats = mmap(NULL, HKP_STATS_BYTES, PROT_READ, MAP_SHARED, fd, 0);
+
+	if (stats == MAP_FAILED)
+		return -errno;
+	client_unmap_stats(client);
+	client->stats = stats;
+	return 0;
+}
+
+void client_read_stats(const struct client *client, struct hkp_stats *ret_stats, size_t size)
+{
+	const volatile uint64_t *from = (const volatile uint64_t *)client->stats; /* its owner writes at any time */
+	uint64_t figures[sizeof *ret_stats / sizeof(uint64_t)];
 
 	for (size_t i = 0; i < size / sizeof *figures; i++)
-		figures[i] = util_min(figures[i], CLIENT_FIGURE_MAX);
+		figures[i] = from ? util_min(from[i], CLIENT_FIGURE_MAX) : 0;
 	memcpy(ret_stats, figures, size);
-	return r;
 }

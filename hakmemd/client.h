@@ -5,8 +5,8 @@
  * Why: everything known about a process, and all that its descriptors may do, stands in one place.
  *
  * How: identity is taken from the socket when it is accepted, never from a frame.  HELLO brings the stats
- * segment, which is checked (sealed, plain shared memory, the right size) and from then on only read with
- * pread.  Every figure from it is a stranger's hint.
+ * segment, which is checked (sealed against shrinking, plain shared memory, the right size) and mapped to be read;
+ * no descriptor of it is kept.  Every figure from it is a stranger's hint.
  *
  * Invariants: at most one FLUSH and one SURVEY are outstanding, at most one FLUSH is queued.
  */
@@ -38,7 +38,6 @@ struct client_flush {
 	uint64_t ticket; /* names it towards whoever waits; 0 = none here */
 	uint64_t target_bytes;
 	struct why why;
-	uint8_t level;
 };
 
 /* What is known of the outstanding one besides. */
@@ -53,7 +52,6 @@ struct client_last {
 	uint64_t when_nsec; /* 0 = there was none */
 	uint64_t actual_bytes;
 	struct why why;
-	uint8_t level;
 };
 
 /* There are thousands of these: what is small stands together. */
@@ -61,13 +59,14 @@ struct client {
 	struct policy_client policy; /* first: client_of_policy() */
 	struct daemon *daemon;
 	struct domain *domain;       /* NULL until HELLO */
+	const struct hkp_stats *stats; /* the segment, as it changes; NULL until HELLO */
 	uint64_t id;
 	uint64_t connected_nsec;
+	uint64_t cgroup_id;          /* as of client_moved() */
 	uint32_t index;              /* in the registry */
 	uint32_t library_version;
 	int fd;
 	int pidfd;                   /* -1 = not to be had */
-	int stats_fd;                /* -1 until HELLO */
 	pid_t pid;                   /* 0 = in a pid namespace that we cannot see */
 	uid_t uid;
 	char comm[PROC_COMM_MAX];
@@ -116,15 +115,22 @@ int client_send(struct client *client, const struct hkp_frame *frame, int fd);
 /* Is `fd` a stats segment that cannot hurt?  0, or a negative errno with the reason in *ret_why. */
 int client_check_stats(int fd, const char **ret_why);
 
-/* Read the first `size` bytes of the segment; what it does not hold reads as 0, and absurd figures as a limit.  0 or a
- * negative errno: then *ret_stats is all 0 as well. */
-int client_read_stats(const struct client *client, struct hkp_stats *ret_stats, size_t size);
+/* Map the segment that client_check_stats() let pass, instead of the one before.  0 or a negative errno; `fd` stays the
+ * caller's. */
+int client_map_stats(struct client *client, int fd);
+
+/* Read the first `size` bytes of the segment: all 0 where there is none, and absurd figures as a limit. */
+void client_read_stats(const struct client *client, struct hkp_stats *ret_stats, size_t size);
 
 /* As the functions of proc.h and cgroup.h, and -ESRCH where the process's number may be another's by now; its
  * memory reads as 0 then. */
 int client_memory(const struct client *client, struct proc_memory *ret_memory);
 int client_cpu_nsec(const struct client *client, uint64_t *ret_nsec);
 int client_cgroup(const struct client *client, char *ret_path, size_t size);
+
+/* False where the kernel says (Linux 6.13) that the process is in the same cgroup as it was when this was last asked: the
+ * cheap question before client_cgroup(). */
+bool client_moved(struct client *client);
 
 /* True while the process that connected still lives, as far as a pidfd can tell. */
 bool client_alive(const struct client *client);

@@ -106,11 +106,12 @@ static void controller_view(struct controller *controller, struct client *client
 	view->omit = client->state != CLIENT_READY;
 	view->has_cpu = false;
 	view->held_bytes = 0;
-	view->busy_level = client->queued.ticket ? (int8_t)client->queued.level
-		: client->current.ticket         ? (int8_t)client->current.level
+	view->busy_level = client->queued.ticket ? (int8_t)client->queued.why.level
+		: client->current.ticket         ? (int8_t)client->current.why.level
 						 : -1;
-	if (view->omit || client_read_stats(client, &stats, offsetof(struct hkp_stats, classes)) < 0)
+	if (view->omit)
 		return;
+	client_read_stats(client, &stats, offsetof(struct hkp_stats, classes));
 	view->activity_nsec = stats.activity_nsec;
 	view->changes = stats.superslabs_made + stats.mid_bytes + stats.large_bytes;
 	view->releasable_bytes = client->said_bytes = stats.releasable_bytes;
@@ -164,10 +165,10 @@ static void controller_send(struct controller *controller, struct client *client
 {
 	struct client_flush *flush = &client->current;
 	struct hkp_frame frame = {.header = {.type = HKP_FLUSH, .seq = client->next_seq++},
-		.flush = {.level = flush->level,
+		.flush = {.level = flush->why.level,
 			.reason = flush->why.reason,
 			.target_bytes = flush->target_bytes,
-			.rest_msec = flush->why.reason == HKP_REASON_IDLE && flush->level == 0 ? (uint32_t)(controller->daemon->config.policy.rest_nsec / NSEC_PER_MSEC) : 0,
+			.rest_msec = flush->why.reason == HKP_REASON_IDLE && flush->why.level == 0 ? (uint32_t)(controller->daemon->config.policy.rest_nsec / NSEC_PER_MSEC) : 0,
 			/* The client stops in time to say so. */
 			.deadline_msec = (uint32_t)(controller->daemon->config.timeout_nsec * 3 / 4 / NSEC_PER_MSEC)}};
 	int r;
@@ -194,7 +195,7 @@ static void controller_deepen(struct client_flush *queued, const struct client_f
 {
 	uint64_t target_bytes = util_max(queued->target_bytes, flush->target_bytes), ticket = queued->ticket;
 
-	if (queued->level < flush->level)
+	if (queued->why.level < flush->why.level)
 		*queued = *flush;
 	queued->target_bytes = target_bytes;
 	queued->ticket = ticket;
@@ -203,7 +204,9 @@ static void controller_deepen(struct client_flush *queued, const struct client_f
 uint64_t controller_flush(struct controller *controller, struct client *client, uint32_t level,
 	uint64_t target_bytes, const struct why *why)
 {
-	struct client_flush flush = {.level = (uint8_t)level, .target_bytes = target_bytes, .why = *why};
+	struct client_flush flush = {.target_bytes = target_bytes, .why = *why};
+
+	flush.why.level = level & 3u;
 
 	if (client->current.ticket && client->queued.ticket) {
 		controller_deepen(&client->queued, &flush);
@@ -313,8 +316,8 @@ static void controller_count(struct controller *controller, struct client *clien
 	client->actual_bytes += report->actual_bytes;
 	client->last = (struct client_last){.when_nsec = now,
 		.actual_bytes = report->actual_bytes,
-		.why = client->current.why,
-		.level = (uint8_t)report->level};
+		.why = client->current.why};
+	client->last.why.level = report->level & 3u;
 	controller->totals.n_flushes[client->current.why.reason]++;
 	controller->totals.claimed_bytes += report->claimed_bytes;
 	controller->totals.actual_bytes += report->actual_bytes;
@@ -322,8 +325,8 @@ static void controller_count(struct controller *controller, struct client *clien
 	for (bucket = 0; bucket < METRICS_BUCKETS && report->usec > metrics_bucket_usec[bucket];)
 		bucket++;
 	controller->totals.n_in_bucket[bucket]++;
-	if (client_read_stats(client, &stats, offsetof(struct hkp_stats, classes)) >= 0)
-		outcome.taken_bytes = controller_taken(&stats);
+	client_read_stats(client, &stats, offsetof(struct hkp_stats, classes));
+	outcome.taken_bytes = controller_taken(&stats);
 	record_result(&controller->daemon->record, now, &client->policy, &outcome);
 	policy_result(&controller->daemon->config.policy, now, &client->policy, &outcome);
 }
@@ -342,8 +345,8 @@ static void controller_finish(
 		controller->totals.n_timeouts++;
 		client->n_timeouts += client->n_timeouts < UINT8_MAX;
 		record_timeout(
-			&controller->daemon->record, now, &client->policy, client->current.level, client->n_timeouts);
-		policy_timeout(&controller->daemon->config.policy, now, &client->policy, client->current.level,
+			&controller->daemon->record, now, &client->policy, client->current.why.level, client->n_timeouts);
+		policy_timeout(&controller->daemon->config.policy, now, &client->policy, client->current.why.level,
 			client->n_timeouts);
 	}
 	TAILQ_REMOVE(&controller->waiting, client, waiting);
@@ -372,7 +375,7 @@ static void controller_deadline(void *data)
 
 	while ((client = TAILQ_FIRST(&controller->waiting)) && now - client->sent.when_nsec >= timeout) {
 		struct controller_report report = {.error = -ETIMEDOUT,
-			.level = client->current.level,
+			.level = client->current.why.level,
 			.usec = (now - client->sent.when_nsec) / NSEC_PER_USEC,
 			.before = client->sent.before};
 
@@ -417,7 +420,7 @@ bool controller_result(struct controller *controller, struct client *client, con
 
 void controller_gone(struct controller *controller, struct client *client)
 {
-	struct controller_report report = {.error = -ESRCH, .level = client->current.level};
+	struct controller_report report = {.error = -ESRCH, .level = client->current.why.level};
 	uint64_t queued = client->queued.ticket;
 
 	if (client->survey_seq) {

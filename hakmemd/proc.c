@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/sysinfo.h>
+#include <time.h>
 
 #include "hakmemd/text.h"
 #include "hakmemd/util.h"
@@ -58,19 +59,6 @@ static bool proc_value(const char *text, const char *name, uint64_t *ret_value)
 			return sscanf(line + length, "%" SCNu64, ret_value) == 1;
 	}
 	return false;
-}
-
-int proc_parse_cpu(const char *stat, uint64_t ticks_per_sec, uint64_t *ret_nsec)
-{
-	const char *after_comm = strrchr(stat, ')'); /* the name may hold spaces and parentheses */
-	uint64_t user, kernel;
-
-	if (!after_comm ||
-		sscanf(after_comm + 1,
-			" %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64, &user, &kernel) != 2)
-		return -EBADMSG;
-	*ret_nsec = (user + kernel) * (NSEC_PER_SEC / ticks_per_sec);
-	return 0;
 }
 
 uint64_t proc_parse_reclaims(const char *vmstat, uint64_t *ret_stalls)
@@ -128,10 +116,13 @@ int proc_memory(pid_t pid, struct proc_memory *ret_memory)
 
 int proc_cpu_nsec(pid_t pid, uint64_t *ret_nsec)
 {
-	char text[1024];
-	int r = proc_read_of(pid, "stat", text, sizeof text);
+	struct timespec used;
+	clockid_t clock;
 
-	return r < 0 ? r : proc_parse_cpu(text, (uint64_t)sysconf(_SC_CLK_TCK), ret_nsec);
+	if (pid <= 0 || clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &used) < 0)
+		return -ESRCH;
+	*ret_nsec = (uint64_t)used.tv_sec * NSEC_PER_SEC + (uint64_t)used.tv_nsec;
+	return 0;
 }
 
 int proc_comm(pid_t pid, char ret_comm[PROC_COMM_MAX])

@@ -30,13 +30,12 @@ struct proc_host {
 /* Read a whole small file as text; returns its length or a negative errno. */
 int proc_read(const char *path, char *buffer, size_t size);
 
-int proc_parse_cpu(const char *stat, uint64_t ticks_per_sec, uint64_t *ret_nsec); /* /proc/PID/stat */
 uint64_t proc_parse_reclaims(const char *vmstat, uint64_t *ret_stalls);
 int proc_parse_meminfo(const char *meminfo, uint64_t *ret_total, uint64_t *ret_available);
 
 /* Read for thousands of processes while memory is short, so it looks for swapped memory only where swap is in use. */
 int proc_memory(pid_t pid, struct proc_memory *ret_memory);
-int proc_cpu_nsec(pid_t pid, uint64_t *ret_nsec);
+int proc_cpu_nsec(pid_t pid, uint64_t *ret_nsec); /* by its clock: a tenth of what a file of /proc costs */
 int proc_comm(pid_t pid, char ret_comm[PROC_COMM_MAX]);
 int proc_host(const char *root, struct proc_host *ret_host); /* root: /proc, or a test's own */
 

@@ -185,8 +185,10 @@ static struct domain *registry_domain(struct registry *registry, const char *pat
 		return domain;
 	parent = registry_parent(registry, path);
 	domain = registry_new_domain(registry, registry->host->daemon, path);
-	if (!domain)
+	if (!domain) {
+		registry->makeshift = true;
 		return parent;
+	}
 	domain->id = id;
 	domain->limits_nsec = util_now_nsec();
 	domain->policy.parent = &parent->policy;
@@ -234,8 +236,12 @@ bool registry_place(struct registry *registry, struct client *client)
 	struct domain *domain = registry->host, *before = client->domain;
 	char path[CGROUP_PATH_MAX];
 
-	if (client_cgroup(client, path, sizeof path) >= 0)
+	(void)client_moved(client); /* before: a move that comes meanwhile is seen later */
+	registry->makeshift = client_cgroup(client, path, sizeof path) < 0;
+	if (!registry->makeshift)
 		domain = registry_domain(registry, path);
+	if (registry->makeshift)
+		client->cgroup_id = 0; /* look again */
 	if (domain == before)
 		return false;
 	registry_use(registry, domain);
@@ -265,7 +271,7 @@ void registry_check_some(struct registry *registry)
 		client = registry->clients[registry->next_check++ % registry->n_clients];
 		if (!client_alive(client)) /* another process holds its connection: as if that had ended */
 			(void)shutdown(client->fd, SHUT_RDWR);
-		else if (client->state == CLIENT_READY)
+		else if (client->state == CLIENT_READY && client_moved(client))
 			registry_place(registry, client);
 	}
 	for (size_t i = 0; registry->n_gone && i < registry->n_clients; i++) {

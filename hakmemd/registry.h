@@ -64,6 +64,7 @@ struct registry {
 	size_t n_gone;                 /* domains whose cgroup was removed and that still hold clients */
 	size_t next_check;             /* client whose cgroup is looked at next */
 	size_t next_limits;            /* domain whose limits above are looked at next */
+	bool makeshift;                /* the latest look for a domain did not come to the true one */
 	struct cgroup_roots roots;
 };
 

@@ -46,7 +46,7 @@ static void report_last(json_t *object, const struct client *client)
 	}
 	json_object_set_new(object, "last_flush",
 		json_pack("{s:s, s:i, s:f, s:I}", "reason", hkp_reason_name(last->why.reason), "level",
-			(int)last->level, "seconds_ago", report_seconds(last->when_nsec), "returned_bytes",
+			(int)last->why.level, "seconds_ago", report_seconds(last->when_nsec), "returned_bytes",
 			(json_int_t)util_min(last->actual_bytes, INT64_MAX)));
 }
 
@@ -71,7 +71,7 @@ static json_t *report_process(const struct client *client, enum report_detail de
 	struct proc_memory memory = {0};
 	struct hkp_stats stats;
 
-	(void)client_read_stats(client, &stats,
+	client_read_stats(client, &stats,
 		detail == REPORT_CLASSES ? sizeof stats : offsetof(struct hkp_stats, classes));
 	(void)client_memory(client, &memory);
 	report_identity(object, client);
@@ -108,7 +108,7 @@ static void report_add(struct report_sums *sums, const struct client *client)
 {
 	struct hkp_stats stats;
 
-	(void)client_read_stats(client, &stats, offsetof(struct hkp_stats, classes));
+	client_read_stats(client, &stats, offsetof(struct hkp_stats, classes));
 	sums->n_processes++;
 	sums->mapped_bytes += util_min(stats.mapped_bytes, UINT64_C(1) << 48); /* an address space at most */
 	sums->used_bytes += util_min(stats.used_bytes, UINT64_C(1) << 48);

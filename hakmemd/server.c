@@ -174,9 +174,9 @@ static const char *server_hello(struct server *server, struct client *client, st
 				client->uid, why);
 		return "its stats segment was refused";
 	}
+	if (client_map_stats(client, frame->fd) < 0)
+		return "sent a stats segment for which there is no memory";
 	server_replace_older(server, client);
-	client->stats_fd = frame->fd;
-	frame->fd = -1;
 	client->library_version = frame->frame.hello.library_version;
 	policy_client_init(&client->policy, &daemon->config.policy);
 	client->policy.seed = (client->id * UINT64_C(2654435761) ^ daemon->started_nsec) & UINT32_MAX;

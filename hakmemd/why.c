@@ -32,7 +32,7 @@ struct why why_advice(const struct policy_advice *advice, const struct config *c
 		.some_usec = (uint32_t)util_min(policy_stall_usec(domain, false, window_usec), UINT32_MAX),
 		.window_msec = (uint16_t)(window_usec / 1000),
 		.headroom = (int8_t)(domain->headroom < 0 ? -1 : domain->headroom * 100 + 0.5),
-		.pressure = domain->level & 15u};
+		.pressure = domain->level & 3u};
 }
 
 /* The end of a long path says more than its beginning. */

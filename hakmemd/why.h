@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Why a process was asked to flush: few bytes for each process, made into words only where somebody reads them.
+ * Why a process was asked to flush, and how deep: few bytes for each process, made into words only where somebody
+ * reads them.
  */
 #ifndef HAKMEMD_WHY_H
 #define HAKMEMD_WHY_H
@@ -21,7 +22,8 @@ struct why {
 	uint16_t window_msec;     /* which is that of level low; 10,000 at most */
 	int8_t headroom;          /* percent; -1 = unknown */
 	unsigned reason : 4;      /* enum hkp_reason */
-	unsigned pressure : 4;    /* enum hkp_pressure */
+	unsigned pressure : 2;    /* enum hkp_pressure */
+	unsigned level : 2;       /* flush level that was asked for */
 };
 
 _Static_assert(sizeof(struct why) == 16, "three for each of thousands of processes");

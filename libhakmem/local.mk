@@ -27,6 +27,7 @@ libhakmem_libhakmem_core_la_SOURCES = \
 	libhakmem/slabs/holes.c \
 	libhakmem/caches/cold.c libhakmem/caches/cold.h \
 	libhakmem/caches/hot.h \
+	libhakmem/caches/loan.c libhakmem/caches/loan.h \
 	libhakmem/caches/thread.c libhakmem/caches/thread.h libhakmem/caches/thread_internal.h \
 	libhakmem/caches/sweep.c \
 	libhakmem/pools/mid.c libhakmem/pools/mid.h \

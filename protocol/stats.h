@@ -5,7 +5,7 @@
  * Why: the daemon ranks processes by what they could give back, and must learn it without waking them.
  *
  * How: the process makes a memfd, seals it SHRINK|GROW|FUTURE_WRITE|SEAL after mapping it, and passes it once
- * with HELLO.  It writes on its slow paths only; the daemon reads with pread.  Fields are aligned 64-bit
+ * with HELLO.  It writes on its slow paths only; the daemon reads through a mapping.  Fields are aligned 64-bit
  * counters in host byte order (the segment never leaves the machine).  There is no snapshot: a reader assumes
  * no agreement between fields and treats each as a hint from a stranger.
  */

@@ -14,8 +14,8 @@
 	X(exit) X(exit_group) X(fcntl) X(fstat) X(fstatfs) X(ftruncate) X(futex) X(geteuid)           \
 	X(getpid) X(getrandom) X(getsockopt) X(gettid) X(kill) X(madvise) X(membarrier)               \
 	X(memfd_create) X(mmap) X(mprotect) X(mremap) X(munmap) X(nanosleep) X(newfstatat)            \
-	X(openat) X(ppoll) X(prctl) X(pread64) X(process_vm_readv) X(read) X(recvmsg)                 \
-	X(rt_sigprocmask) X(sendmsg) X(signalfd4) X(socket) X(tgkill) X(write)
+	X(openat) X(ppoll) X(prctl) X(pread64) X(process_madvise) X(process_vm_readv) X(read)         \
+	X(recvmsg) X(rt_sigprocmask) X(sendmsg) X(signalfd4) X(socket) X(tgkill) X(write)
 
 /*
  * X(name): a filter may forbid these.  capset: only where there are capabilities to give up.  pidfd_*: only on

@@ -35,6 +35,14 @@
 #endif
 #endif
 
+/* A memcpy of few bytes.  The fortified one, which libc's headers make of it where they do not know the length, brings
+ * 64 KiB of libc's text into the process that it needs for nothing else. */
+static inline void hk_copy(char *to, const char *from, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		to[i] = from[i];
+}
+
 /* A field that its lock guards, but that others read without it, as a hint: neither side may be torn or repeated.
  * The same moves as without. */
 #define HK_HINT(field)            __atomic_load_n(&(field), __ATOMIC_RELAXED)

@@ -44,7 +44,7 @@ static const char *const *option_words(enum option_type type)
 static const char *option_copy(const char *text)
 {
 	static char path[OPTION_PATH_MAX + 1];
-	memcpy(path, text, strlen(text) + 1);
+	hk_copy(path, text, strlen(text) + 1);
 	return path;
 }
 
@@ -142,7 +142,7 @@ static void option_read(const char *name, size_t length, const char *text)
 {
 	char shown[33];
 	size_t n = HK_MIN(length, sizeof shown - 1);
-	memcpy(shown, name, n);
+	hk_copy(shown, name, n);
 	shown[n] = '\0';
 	for (size_t i = 0; i < HK_COUNT(options); i++) {
 		uint64_t value = 0;

@@ -34,6 +34,14 @@ struct hk_sweep {
 void hk_threads_sweep(uint64_t deadline_nsec, struct hk_sweep *sweep);
 
 /*
+ * Under the sweep lock.  While this is on, threads whose set was taken install no other for a while: what they free goes
+ * home to its slab, and what they get comes out of the fullest one.  So what a busy program has in use moves
+ * together, and whole pages fall free behind it.  hk_threads_bypassed() says whether any did since it was turned on.
+ */
+void hk_threads_bypass(bool on);
+bool hk_threads_bypassed(void);
+
+/*
  * Call `look(block, class_idx, arg)` for every block in hot magazines.  Racy: a block may be missed, seen
  * twice, or be in use by now, so `look` must check what it is given.  For the survey.
  */

@@ -7,6 +7,7 @@
 
 #include "base/counters.h"
 #include "base/options.h"
+#include "caches/loan.h"
 #include "caches/thread.h"
 #include "front/check.h"
 #include "front/fork.h"
@@ -87,15 +88,17 @@ static HK_NOINLINE void *front_refill(unsigned class_idx, size_t bytes, size_t a
 	return front_retry(front_try_class, class_idx, 0, NULL);
 }
 
-void *hk_malloc_empty(size_t bytes)
-{
-	return front_refill(hk_class_of(bytes), bytes, 1);
-}
-
 static inline void *front_class(unsigned class_idx, size_t bytes, size_t alignment)
 {
 	void *block = hk_hot_pop(hk_magazine_offset(hk_kind_of_class(class_idx)));
 	return HK_LIKELY(block != NULL) ? block : front_refill(class_idx, bytes, alignment);
+}
+
+void *hk_malloc_empty(size_t bytes)
+{
+	if (HK_UNLIKELY(bytes == 0)) /* the fast path looked into no magazine */
+		return front_class(hk_class_of(0), 0, 1);
+	return front_refill(hk_class_of(bytes), bytes, 1);
 }
 
 static HK_NOINLINE void *front_big(size_t bytes, size_t alignment, bool *ret_zero)
@@ -204,6 +207,12 @@ static bool front_keeps(size_t old_bytes, size_t bytes)
 	return bytes <= old_bytes && bytes >= old_bytes - old_bytes / 8;
 }
 
+/* Can a request of one class have got a block of another: its own, or one that was lent? */
+static bool front_may_serve(unsigned class_idx, unsigned wanted)
+{
+	return class_idx == wanted || (wanted < HK_CLASSES && class_idx == hk_loan_lender(wanted));
+}
+
 bool hk_fits(const char *function, const void *pointer, size_t alignment, size_t bytes)
 {
 	unsigned kind = hk_pagemap_kind(pointer);
@@ -213,8 +222,16 @@ bool hk_fits(const char *function, const void *pointer, size_t alignment, size_t
 	if (kind == HK_KIND_MID)
 		return bytes <= HK_MID_BYTES && hk_round_up(HK_MAX(bytes, HK_TINY_BYTES + 1), HK_PAGE_BYTES) == usable;
 	if (hk_kind_class(kind) < HK_CLASSES)
-		return front_keeps(usable, bytes) || hk_class_of_aligned(bytes, alignment) == hk_kind_class(kind);
+		return front_keeps(usable, bytes) ||
+		       front_may_serve(hk_kind_class(kind), hk_class_of_aligned(bytes, alignment));
 	return bytes <= usable;
+}
+
+/* Would a request for `bytes` get a block of this size as well, on loan? */
+static bool front_borrowed(size_t block_bytes, size_t bytes)
+{
+	return bytes <= block_bytes && hk_loan_lender(hk_class_of(bytes)) == hk_class_of(block_bytes) &&
+	       hk_loan_open(hk_class_of(bytes));
 }
 
 /* Resize without a copy where the pool can; NULL where the caller must copy. */
@@ -228,7 +245,7 @@ static void *front_resize(void *pointer, size_t old_bytes, size_t bytes)
 		hk_fork_notice();
 		return bytes > HK_MID_BYTES ? hk_large_resize(pointer, bytes) : NULL;
 	default:
-		return front_keeps(old_bytes, bytes) ? pointer : NULL;
+		return front_keeps(old_bytes, bytes) || front_borrowed(old_bytes, bytes) ? pointer : NULL;
 	}
 }
 

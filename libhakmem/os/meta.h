@@ -4,7 +4,7 @@
  *
  * Two kinds.  Units of one fixed size, one per SuperSlab, come from chunks that mark free units in a bitmap;
  * a freed unit's pages go back to the kernel at once, its addresses stay.  Everything else that lives as long
- * as the process (thread records, page-map leaves, large-block records) is bumped and never freed.
+ * as the process (thread records, chunks, large-block records) is bumped and never freed.
  * Addresses stay mapped for ever, so that a stale pointer reads a dead record, never a fault.
  * Locking: HK_RANK_META inside; no system call is made under it.
  */

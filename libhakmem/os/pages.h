@@ -23,6 +23,9 @@ bool hk_os_wipe_on_fork(void *address, size_t bytes);
  * (mlocked memory, a filter): nothing went back and nothing is known to be zero. */
 bool hk_os_purge(void *address, size_t bytes);
 
+/* The same for some of the 16 pages from `base` on, by a mask, in as few calls as can be; returns those that went back. */
+uint16_t hk_os_purge_pages(char *base, uint16_t pages);
+
 /* Apply the huge-page policy to a mapping; `partly` where only some of it may ever be used: then the automatic
  * policy keeps huge pages away, else it leaves them to the system's setting. */
 void hk_os_set_thp(void *address, size_t bytes, bool partly);

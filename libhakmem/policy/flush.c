@@ -15,6 +15,10 @@
 /* The decay looks this often within HAKMEM_DECAY_MSEC; each time half of what was unneeded goes. */
 #define DECAY_STEPS 4u
 
+/* Where threads were busy meanwhile, what they have in use has moved together, and more can go.  A third time gives a
+ * fifth of a percent more. */
+#define FLUSH_PASSES_MORE 2u
+
 static struct hk_lock flush_lock = HK_LOCK_INIT(HK_RANK_SWEEP);
 /* When the decay is due next; 0 = there was nothing to decay. */
 static _Atomic uint64_t decay_next_nsec;
@@ -125,12 +129,17 @@ static void flush_levels(struct flush *flush, unsigned level, struct hk_sweep *s
 	/* Whole slices that are free by now go first: it costs nothing and pays for the bitmaps of the rest. */
 	if (!flush_slices(flush))
 		return;
+	hk_threads_bypass(level >= HAK_LEVEL_PAGES);
 	hk_threads_sweep(flush->deadline_nsec, sweep);
 	if (!flush_slices(flush) || level <= HAK_LEVEL_CACHES)
 		return;
-	if (!flush_step(flush, hk_span_trim(UINT64_MAX)) || !flush_holes(flush) || level == HAK_LEVEL_PAGES)
+	if (!flush_step(flush, hk_span_trim(UINT64_MAX)) || !flush_holes(flush))
 		return;
-	hk_threads_set_frugal(hk_clock_nsec() + FLUSH_FRUGAL_NSEC);
+	for (unsigned pass = 0; pass < FLUSH_PASSES_MORE && hk_threads_bypassed(); pass++)
+		if (!flush_slices(flush) || !flush_holes(flush))
+			return;
+	if (level == HAK_LEVEL_EVERYTHING)
+		hk_threads_set_frugal(hk_clock_nsec() + FLUSH_FRUGAL_NSEC);
 }
 
 static void flush_account(const struct flush *flush, const struct hk_sweep *sweep, struct hak_report *report)
@@ -166,6 +175,7 @@ static size_t flush_run(unsigned level, uint64_t rest_nsec, size_t target_bytes,
 	    __builtin_add_overflow(flush.deadline_nsec, now, &flush.deadline_nsec))
 		flush.deadline_nsec = UINT64_MAX;
 	flush_levels(&flush, level, &sweep);
+	hk_threads_bypass(false);
 	flush_account(&flush, &sweep, report);
 	hk_lock_drop(&flush_lock);
 	return flush.released;

@@ -98,7 +98,7 @@ void hk_watch_init(char *const envp[])
 			text = *envp + sizeof written - 1;
 	}
 	if (path && watch_path_valid(path) && watch_decode(text))
-		memcpy(watch_path, path, strlen(path) + 1);
+		hk_copy(watch_path, path, strlen(path) + 1);
 }
 
 /* ---- the source ---- */
@@ -110,7 +110,7 @@ static int watch_open_socket(void)
 
 	if (strlen(watch_path) >= sizeof address.sun_path)
 		return -1;
-	memcpy(address.sun_path, watch_path, strlen(watch_path) + 1);
+	hk_copy(address.sun_path, watch_path, strlen(watch_path) + 1);
 	fd = (int)hk_sys3(SYS_socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd >= 0 && hk_sys3(SYS_connect, fd, &address, sizeof address) != 0) {
 		hk_sys1(SYS_close, fd);

@@ -83,20 +83,6 @@ static void holes_return(struct hk_slabs *slabs, struct hk_slab *slab, unsigned 
 	hk_count(purged_bytes, (uint64_t)hk_popcount64(purged) * HK_PAGE_BYTES);
 }
 
-/* Under no lock: hand runs of pages to the kernel; the mask of those it took. */
-static uint16_t holes_purge(char *base, uint16_t pages)
-{
-	uint16_t purged = 0;
-	for (uint32_t rest = pages; rest != 0;) {
-		unsigned first = hk_ctz64(rest), count = hk_ctz64(~((uint64_t)rest >> first));
-		uint16_t mask = (uint16_t)hk_mask32(first, count);
-		if (hk_os_purge(base + (size_t)first * HK_PAGE_BYTES, (size_t)count * HK_PAGE_BYTES))
-			purged |= mask;
-		rest &= ~(uint32_t)mask;
-	}
-	return purged;
-}
-
 /* Purge the holes of one slice of a slab.  False once there is nothing behind it. */
 static bool holes_purge_slice(struct hk_slabs *slabs, struct hk_slab *slab, unsigned offset, size_t *bytes)
 {
@@ -111,7 +97,7 @@ static bool holes_purge_slice(struct hk_slabs *slabs, struct hk_slab *slab, unsi
 	if (!claimed)
 		return ours;
 	HK_POINT(holes_claimed);
-	uint16_t purged = holes_purge(slab->base + (size_t)offset * HK_SLICE_BYTES, claim.pages);
+	uint16_t purged = hk_os_purge_pages(slab->base + (size_t)offset * HK_SLICE_BYTES, claim.pages);
 	*bytes += (size_t)hk_popcount64(purged) * HK_PAGE_BYTES;
 	HK_POINT(holes_purged);
 	hk_lock_take(&slabs->lock);

@@ -300,17 +300,9 @@ unsigned hk_run_touch(struct hk_slab *run, unsigned n_pages)
 /* Purge the touched pages of one slice's mask; the slice belongs to the caller.  Returns bytes. */
 static size_t heap_purge_slice(struct hk_superslab *superslab, unsigned slice)
 {
-	size_t bytes = 0;
-	char *base = superslab->base + (size_t)slice * HK_SLICE_BYTES;
-	while (superslab->touched[slice] != 0) {
-		unsigned first = hk_ctz64(superslab->touched[slice]);
-		unsigned count = hk_ctz64(~((uint64_t)superslab->touched[slice] >> first));
-		if (!hk_os_purge(base + (size_t)first * HK_PAGE_BYTES, (size_t)count * HK_PAGE_BYTES))
-			break;
-		superslab->touched[slice] &= (uint16_t)~hk_mask32(first, count);
-		bytes += (size_t)count * HK_PAGE_BYTES;
-	}
-	return bytes;
+	uint16_t purged = hk_os_purge_pages(superslab->base + (size_t)slice * HK_SLICE_BYTES, superslab->touched[slice]);
+	superslab->touched[slice] &= (uint16_t)~purged;
+	return (size_t)hk_popcount64(purged) * HK_PAGE_BYTES;
 }
 
 /* Purge a run of free slices, claimed from the heap meanwhile. */

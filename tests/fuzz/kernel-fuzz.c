@@ -29,7 +29,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint64_t a, b;
 
 	(void)psi_parse(text, &totals);
-	(void)proc_parse_cpu(text, 100, &a);
 	(void)proc_parse_meminfo(text, &a, &b);
 	(void)proc_parse_reclaims(text, &a);
 	fuzz_paths(text);

@@ -48,7 +48,7 @@ static struct client *make_client(struct daemon *daemon, pid_t pid, uid_t uid)
 	struct client *client = calloc(1, sizeof *client);
 
 	client->daemon = daemon;
-	client->fd = client->pidfd = client->stats_fd = -1;
+	client->fd = client->pidfd = -1;
 	client->pid = pid;
 	client->uid = uid;
 	return client;

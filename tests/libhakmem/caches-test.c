@@ -3,7 +3,9 @@
 #include "tests/libhakmem/unit.h"
 
 #include <pthread.h>
+#include <unistd.h>
 
+#include "caches/loan.h"
 #include "caches/thread_internal.h"
 #include "front/front.h"
 
@@ -46,6 +48,7 @@ static void tide(size_t bytes, unsigned n)
 static void small_magazines_start_at_once_large_ones_later(void **state)
 {
 	(void)state;
+	unit_own_slab(16);
 	void *small = hk_malloc(16), *large[100];
 	unsigned n = 0;
 	assert_int_equal(capacity_of(0), 7);
@@ -213,6 +216,7 @@ static void slow_paths_tell_what_is_hot(void **state)
 static void handed_out_in_the_order_of_addresses(void **state)
 {
 	(void)state;
+	unit_own_slab(48);
 	char *previous = hk_malloc(48);
 	for (unsigned i = 0; i < 1000; i++) {
 		char *next = hk_malloc(48);
@@ -448,6 +452,7 @@ static void the_slab_notices_what_is_no_block(void **state)
 {
 	char line[64];
 	(void)state;
+	unit_own_slab(48);
 	void *block = hk_malloc(48), *neighbour = hk_malloc(48); /* the slab stays, whatever is freed */
 	snprintf(line, sizeof line, "hakmem: double free of %p\n", block);
 	unit_assert_aborts(free_twice_at_home, block, line);
@@ -457,9 +462,184 @@ static void the_slab_notices_what_is_no_block(void **state)
 	hk_free(neighbour);
 }
 
+/* ---- loans ---------------------------------------------------------------------------------------------- */
+
+static unsigned slabs_of(size_t bytes)
+{
+	return hk_classes[hk_class_of(bytes)].slabs.n_slabs;
+}
+
+/* The first of `n` requests, each freed at once, that its own class serves; n where none is. */
+static unsigned first_own(size_t bytes, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		void *block = hk_malloc(bytes);
+		size_t usable = hk_usable("test", block);
+		hk_free(block);
+		if (usable == bytes)
+			return i;
+	}
+	return n;
+}
+
+static void lenders_are_the_largest_of_their_kind(void **state)
+{
+	(void)state;
+	for (unsigned c = 0; c < HK_CLASSES; c++) {
+		unsigned lender = hk_loan_lender(c), bytes = hk_class_info[lender].block_bytes;
+		assert_true(lender >= c && (bytes & (bytes - 1)) == 0); /* so that it is aligned as well as the other */
+		assert_true(c < 4 || bytes < 2 * hk_class_info[c].block_bytes);
+		assert_int_equal(hk_loan_lender(lender), lender);
+	}
+	assert_int_equal(hk_loan_lender(HK_CLASSES), HK_CLASSES);
+}
+
+static void a_class_that_is_hardly_used_borrows(void **state)
+{
+	static const size_t sizes[] = {16, 48, 80, 208, 400, 720, 1152, 3072, 10240, 36864};
+	void *blocks[HK_COUNT(sizes)];
+	(void)state;
+	for (unsigned i = 0; i < HK_COUNT(sizes); i++) {
+		blocks[i] = hk_malloc(sizes[i]);
+		assert_int_equal(slabs_of(sizes[i]), 0);
+		assert_int_equal(hk_usable("test", blocks[i]),
+				 hk_class_info[hk_loan_lender(hk_class_of(sizes[i]))].block_bytes);
+		assert_true(hk_fits("test", blocks[i], 1, sizes[i]));
+	}
+	assert_ptr_equal(hk_realloc(blocks[2], 120), blocks[2]); /* it would be lent the same again */
+	assert_ptr_equal(hk_realloc(blocks[2], 70), blocks[2]);
+	for (unsigned i = 0; i < HK_COUNT(sizes); i++)
+		hk_free(blocks[i]);
+	unit_assert_conserved();
+}
+
+static void who_asks_often_gets_a_slab(void **state)
+{
+	(void)state;
+	unsigned n = first_own(80, 1u << 20); /* all in far less than a span of time, or at worst in some */
+	assert_in_range(n, 500, (1u << 20) - 1);
+	assert_int_equal(slabs_of(80), 1);
+	unit_flush(state); /* which takes the slab: it begins anew */
+	assert_int_equal(slabs_of(80), 0);
+	usleep(40000);
+	hk_counters_touch();
+	void *block = hk_malloc(80);
+	assert_int_equal(hk_usable("test", block), 128);
+	hk_free(block);
+}
+
+static void who_needs_much_at_once_gets_a_slab(void **state)
+{
+	static void *blocks[2000];
+	unsigned n = 0;
+	(void)state;
+	while (n < HK_COUNT(blocks) && (n == 0 || hk_usable("test", blocks[n - 1]) != 48))
+		blocks[n++] = hk_malloc(48);
+	assert_in_range(n, 8, 400); /* far below the limit on requests */
+	while (n != 0)
+		hk_free(blocks[--n]);
+}
+
+static void who_has_much_itself_lends_nothing(void **state)
+{
+	static void *blocks[400];
+	unsigned n = 0;
+	(void)state;
+	while (n < HK_COUNT(blocks) && slabs_of(512) <= 2)
+		blocks[n++] = hk_malloc(512);
+	assert_int_equal(slabs_of(512), 3);
+	void *block = hk_malloc(400);
+	assert_int_equal(hk_usable("test", block), 400);
+	hk_free(block);
+	while (n != 0)
+		hk_free(blocks[--n]);
+}
+
+/* 20,000 blocks of 64 bytes, of which each tenth stays, and each of those is replaced `times` times in turn; the slabs
+ * that they take then. */
+static unsigned slabs_after_turnover(bool bypass, unsigned times)
+{
+	static void *blocks[20000];
+	struct hk_sweep sweep = {0};
+	uint64_t seed = 1;
+	for (unsigned i = 0; i < HK_COUNT(blocks); i++)
+		blocks[i] = hk_malloc(64);
+	for (unsigned i = 0; i < HK_COUNT(blocks); i++)
+		if (i % 10 != 0)
+			hk_free(blocks[i]);
+	assert_in_range(slabs_of(64), 20, 21);
+	hk_lock_take(hk_flush_lock());
+	hk_threads_bypass(bypass);
+	while (hk_cold_flush_step(hk_class_of(64)) != 0)
+		;
+	hk_threads_sweep(UINT64_MAX, &sweep);
+	assert_false(hk_threads_bypassed());
+	for (unsigned i = 0; i < times * HK_COUNT(blocks) / 10; i++) {
+		void **block = &blocks[unit_below(&seed, HK_COUNT(blocks) / 10) * 10];
+		hk_free(*block);
+		*block = hk_malloc(64);
+	}
+	assert_int_equal(hk_threads_bypassed(), bypass);
+	hk_threads_bypass(false);
+	hk_lock_drop(hk_flush_lock());
+	unit_flush_level(HAK_LEVEL_CACHES, NULL);
+	unsigned n_slabs = slabs_of(64);
+	for (unsigned i = 0; i < HK_COUNT(blocks); i += 10)
+		hk_free(blocks[i]);
+	return n_slabs;
+}
+
+static void what_is_in_use_moves_together_past_the_magazines(void **state)
+{
+	(void)state;
+	assert_int_equal(slabs_after_turnover(false, 5), 20);
+	unit_flush(state);
+	assert_in_range(slabs_after_turnover(true, 5), 2, 10);
+	unit_flush(state);
+	unit_assert_conserved();
+}
+
+static void no_thread_goes_past_its_magazines_for_long(void **state)
+{
+	struct hk_sweep sweep = {0};
+	unsigned n = 0;
+	(void)state;
+	unit_own_slab(64);
+	hk_free(hk_malloc(64));
+	assert_ptr_not_equal(hk_self->set, &hk_set_none);
+	hk_lock_take(hk_flush_lock());
+	hk_threads_bypass(true);
+	hk_threads_sweep(UINT64_MAX, &sweep);
+	for (; hk_self->set == &hk_set_none && n < 1000000; n += 2)
+		hk_free(hk_malloc(64));
+	assert_in_range(n, 1u << 17, (1u << 17) + 2);
+	hk_threads_bypass(false);
+	hk_threads_sweep(UINT64_MAX, &sweep);
+	hk_lock_drop(hk_flush_lock());
+	hk_free(hk_malloc(64));
+	assert_ptr_not_equal(hk_self->set, &hk_set_none); /* it is over */
+}
+
+static void nothing_is_a_size_like_another(void **state)
+{
+	(void)state;
+	unit_own_slab(16);
+	for (unsigned i = 0; i < 100000; i++) {
+		void *block = hk_malloc(0);
+		assert_non_null(block);
+		hk_free(block);
+	}
+	assert_in_range(hot_of(0), 1, 31);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(lenders_are_the_largest_of_their_kind), /* before blocks are left in slabs of their own */
+		cmocka_unit_test_setup(a_class_that_is_hardly_used_borrows, unit_flush),
+		cmocka_unit_test_setup(who_asks_often_gets_a_slab, unit_flush),
+		cmocka_unit_test_setup(who_needs_much_at_once_gets_a_slab, unit_flush),
+		cmocka_unit_test_setup(who_has_much_itself_lends_nothing, unit_flush),
 		cmocka_unit_test_setup(small_magazines_start_at_once_large_ones_later, unit_flush),
 		cmocka_unit_test_setup(magazines_climb_the_ladder_within_the_budget, unit_flush),
 		cmocka_unit_test_setup(with_the_budget_used_up_magazines_grow_seldom, unit_flush),
@@ -476,8 +656,11 @@ int main(void)
 		cmocka_unit_test_setup(destructors_may_still_free, unit_flush),
 		cmocka_unit_test_setup(a_thread_storm_leaves_nothing, unit_flush),
 		cmocka_unit_test_setup(an_owners_old_word_is_no_more_than_a_hint, unit_flush),
+		cmocka_unit_test_setup(what_is_in_use_moves_together_past_the_magazines, unit_flush),
+		cmocka_unit_test_setup(no_thread_goes_past_its_magazines_for_long, unit_flush),
 		cmocka_unit_test_setup(cold_magazines_keep_to_their_bounds, unit_flush),
 		cmocka_unit_test_setup(the_slab_notices_what_is_no_block, unit_flush),
+		cmocka_unit_test_setup(nothing_is_a_size_like_another, unit_flush),
 	};
 	return cmocka_run_group_tests_name("caches", tests, unit_setup, NULL);
 }

@@ -74,7 +74,7 @@ static const struct {
 	{SYS_clock_nanosleep, EINTR}, {SYS_prctl, EINVAL},  {SYS_process_vm_readv, EPERM}, {SYS_getrandom, EAGAIN},
 	{SYS_capget, EPERM},       {SYS_capset, EPERM},     {SYS_getsockopt, ENOBUFS}, {SYS_newfstatat, EACCES},
 	{SYS_fstat, EIO},          {SYS_fstatfs, EIO},      {SYS_pread64, EIO},      {SYS_rt_sigprocmask, EFAULT},
-	{SYS_write, EIO},          {SYS_tgkill, EAGAIN},
+	{SYS_write, EIO},          {SYS_tgkill, EAGAIN},    {SYS_process_madvise, EBADF},
 }; /* the others (getpid, futex, exit, ...) do not fail, and close closes whatever it says */
 
 static int error_of(long nr)

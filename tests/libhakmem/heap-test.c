@@ -285,6 +285,22 @@ static void purging_goes_superslab_by_superslab(void **state)
 }
 
 /* What madvise refused is not counted as returned, nor as known to be zero. */
+/* Whatever the kernel can do in one call: each page of the mask went back, and no other. */
+static void pages_of_a_mask_go_back(void **state)
+{
+	static const uint16_t masks[] = {0, 1, 0x8000, 0xffff, 0x5555, 0xaaaa, 0x8001, 0x7bde, 0x0ff0, 0xf0f1};
+	(void)state;
+	char *base = hk_os_map(HK_SLICE_BYTES, HK_SLICE_BYTES, "test");
+	assert_non_null(base);
+	for (unsigned i = 0; i < HK_COUNT(masks); i++) {
+		memset(base, 7, HK_SLICE_BYTES);
+		assert_int_equal(hk_os_purge_pages(base, masks[i]), masks[i]);
+		for (unsigned page = 0; page < HK_SLICE_PAGES; page++)
+			assert_int_equal(base[page * HK_PAGE_BYTES], (masks[i] >> page & 1) != 0 ? 0 : 7);
+	}
+	assert_true(hk_os_unmap(base, HK_SLICE_BYTES));
+}
+
 static void trim_believes_a_refusal(void **state)
 {
 	struct hk_slab *kept = hk_heap_take(1), *gone = hk_heap_take(2);
@@ -319,6 +335,7 @@ int main(void)
 		cmocka_unit_test(a_pinned_superslab_stays),
 		cmocka_unit_test(trim_purges_free_slices_alone),
 		cmocka_unit_test(purging_goes_superslab_by_superslab),
+		cmocka_unit_test(pages_of_a_mask_go_back),
 		cmocka_unit_test(trim_believes_a_refusal),
 	};
 	return cmocka_run_group_tests_name("heap", tests, NULL, NULL);

@@ -90,7 +90,7 @@ static void count_live(uint64_t *ret_blocks, uint64_t *ret_other)
 		if (block == NULL)
 			continue;
 		if (block->bytes <= HK_TINY_BYTES)
-			ret_blocks[hk_class_of(block->bytes)]++;
+			ret_blocks[hk_class_of(hk_usable("test", block))]++; /* where it was lent, not where it was asked for */
 		else
 			*ret_other += hk_usable("test", block);
 	}

@@ -86,6 +86,12 @@ int unit_flush(void **state)
 	return 0;
 }
 
+void unit_own_slab(size_t bytes)
+{
+	void *block;
+	assert_int_equal(hk_cold_take(hk_class_of(bytes), &block, 1, 0), 1);
+}
+
 void unit_assert_conserved(void)
 {
 	hk_cold_publish(); /* before there is a segment nobody else does */

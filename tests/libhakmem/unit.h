@@ -79,6 +79,9 @@ int unit_setup(void **state);
 /* Everything back: no test inherits magazines, slabs or the reserve of the one before. */
 int unit_flush(void **state);
 
+/* Gives the class of so many bytes a block that stays, and so a slab: from here on it borrows no blocks. */
+void unit_own_slab(size_t bytes);
+
 /* The published counters keep the law: per class used + hot + cold + free = capacity; sums agree. */
 void unit_assert_conserved(void);
 

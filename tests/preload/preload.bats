@@ -124,7 +124,7 @@ build() {
 		#include <sys/auxv.h>
 		int main(void)
 		{
-			void *p = malloc(100);
+			void *p = malloc(120);
 			printf("AT_SECURE=%lu usable=%zu\n", getauxval(AT_SECURE), malloc_usable_size(p));
 			free(p);
 			return 0;
@@ -132,12 +132,12 @@ build() {
 	END
 	run env HAKMEM_CHECK=1 HAKMEM_HELP=1 "$dir/secure"
 	echo "$output"
-	[[ "$output" == *"hakmem: HAKMEM_CHECK"*"AT_SECURE=0 usable=100"* ]]
+	[[ "$output" == *"hakmem: HAKMEM_CHECK"*"AT_SECURE=0 usable=120"* ]]
 	chmod 4755 "$dir/secure"
 	run setpriv --reuid=65534 --regid=65534 --clear-groups env HAKMEM_CHECK=1 HAKMEM_HELP=1 "$dir/secure"
 	echo "$output"
 	rm -rf "$dir"
-	[ "$output" = "AT_SECURE=1 usable=112" ]
+	[ "$output" = "AT_SECURE=1 usable=128" ]
 }
 
 @test "row 11: unshare works while the control thread runs" {

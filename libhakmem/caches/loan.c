@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* Who borrows, and for how long: see loan.h. */
+#include "caches/loan.h"
+
+#include "base/counters.h"
+
+/* What a class may borrow in one of these spans of time before it gets a slab: so often that the slow path of loans is a
+ * thousandth of a CPU, and so little that a page of its own would not be full. */
+#define LOAN_SPAN_SHIFT 24 /* 2^24 ns, 17 ms */
+#define LOAN_MOST       1024u
+#define LOAN_MOST_NEW   8u /* times that a lender was asked for new memory; each time one block or a few small ones */
+
+static struct loan {
+	uint32_t span;
+	uint16_t n;
+	uint16_t n_new;
+} loans[HK_CLASSES];
+
+unsigned hk_loan_from(unsigned class_idx)
+{
+	if (HK_LIKELY(!hk_loan_open(class_idx)))
+		return class_idx;
+	struct loan *loan = &loans[class_idx];
+	uint32_t span = (uint32_t)(HK_HINT(hk_stats()->activity_nsec) >> LOAN_SPAN_SHIFT);
+	if (HK_HINT(loan->span) != span) {
+		HK_HINT_SET(loan->span, span);
+		HK_HINT_SET(loan->n, 0);
+		HK_HINT_SET(loan->n_new, 0);
+	}
+	uint16_t n = HK_HINT(loan->n);
+	if (n >= LOAN_MOST || HK_HINT(loan->n_new) >= LOAN_MOST_NEW)
+		return class_idx;
+	HK_HINT_SET(loan->n, (uint16_t)(n + 1));
+	return hk_loan_lender(class_idx);
+}
+
+void hk_loan_was_new(unsigned class_idx)
+{
+	HK_HINT_SET(loans[class_idx].n_new, (uint16_t)(HK_HINT(loans[class_idx].n_new) + 1));
+}
