@@ -8,14 +8,14 @@
  * How: an "event" is
  *   config    the configuration file's text; a daemon begins
  *   reload    the same, read anew
- *   step      signals of the domains, views of the clients where they were looked at, and all that the policy answered:
- *             of each view wants_cpu and wants_held, with "releasable" as it was after that and "said" as the client
+ *   step      signals of the domains, views of the clients where they were looked at, and all that the policy
+ *             answered: of each view wants_cpu and wants_held, with "releasable" as it was after that and "said" as the client
  *             says; of the step levels, look, wants_clients, verdicts, waiting (n_waiting) and advice
  *   sent, result, timeout   the calls of these names, each with the client's seed: they may come before its first view
  *   survey    the client brought its figures up to date, which is not its program's doing (rebase)
  *   note      words for the reader
- * Domains go by cgroup id (0 = the host), clients by the daemon's id.  What is 0, empty, or never ("look"), is left out;
- * a target left out is all there is.
+ * Domains go by cgroup id (0 = the host), clients by the daemon's id.  What is 0, empty, or never ("look"), is left
+ * out; a target left out is all there is.
  */
 #ifndef HAKMEMD_RECORD_H
 #define HAKMEMD_RECORD_H
