@@ -80,6 +80,9 @@ struct client {
 	uint64_t survey_for;         /* id of the control connection that waits for it */
 	uint64_t actual_bytes;       /* that its flushes gave back */
 	struct proc_memory viewed;   /* of the step in which policy.held_bytes was read */
+	uint64_t said_bytes;         /* releasable in the latest view, before the kernel had its say */
+	bool wants_cpu;              /* what the policy answered in it */
+	bool wants_held;
 	struct client_flush current;
 	struct client_flush queued;
 	struct client_sent sent;     /* of current */

@@ -102,7 +102,6 @@ static void controller_view(struct controller *controller, struct client *client
 	const struct policy_config *config = &controller->daemon->config.policy;
 	struct policy_client *view = &client->policy;
 	struct hkp_stats stats;
-	bool wants_cpu;
 
 	view->omit = client->state != CLIENT_READY;
 	view->has_cpu = false;
@@ -115,18 +114,19 @@ static void controller_view(struct controller *controller, struct client *client
 	client_read_stats(client, &stats, offsetof(struct hkp_stats, classes));
 	view->activity_nsec = stats.activity_nsec;
 	view->changes = stats.superslabs_made + stats.mid_bytes + stats.large_bytes;
-	view->releasable_bytes = stats.releasable_bytes;
+	view->releasable_bytes = client->said_bytes = stats.releasable_bytes;
 	view->taken_bytes = controller_taken(&stats);
 	view->hot_bytes = stats.hot_bytes;
 	view->n_threads = (uint32_t)util_min(stats.threads, UINT32_MAX);
-	wants_cpu = policy_wants_cpu(config, view, now);
-	if (!wants_cpu && !policy_wants_held(config, view, now))
+	client->wants_cpu = policy_wants_cpu(config, view, now);
+	client->wants_held = policy_wants_held(config, view, now);
+	if (!client->wants_cpu && !client->wants_held)
 		return;
 	if (client_memory(client, &client->viewed) >= 0) {
 		view->held_bytes = client->viewed.private_bytes;
 		view->releasable_bytes = util_min(view->releasable_bytes, view->held_bytes);
 	}
-	view->has_cpu = wants_cpu && client_cpu_nsec(client, &view->cpu_nsec) >= 0;
+	view->has_cpu = client->wants_cpu && client_cpu_nsec(client, &view->cpu_nsec) >= 0;
 }
 
 static bool controller_read_domains(struct controller *controller, uint64_t now)
@@ -393,6 +393,7 @@ bool controller_result(struct controller *controller, struct client *client, con
 	if (client->survey_seq && frame->header.seq == client->survey_seq) {
 		client->survey_seq = 0;
 		client->policy.rebase = true;
+		record_survey(&controller->daemon->record, util_now_nsec(), &client->policy);
 		ctl_survey_done(&controller->daemon->ctl, client->survey_for);
 		return true;
 	}
@@ -593,7 +594,7 @@ static void controller_step_clients(struct controller *controller, struct policy
 		controller_view(controller, registry->clients[i], now);
 	record_clients(&daemon->record, scene);
 	n_advice = policy_step_clients(&daemon->config.policy, now, scene, registry->advice, registry->capacity);
-	record_advice(&daemon->record, registry->advice, n_advice);
+	record_answers(&daemon->record, scene, registry->advice, n_advice);
 	controller->n_waiting = scene->n_waiting;
 	for (size_t i = 0; i < n_advice; i++)
 		controller_apply(controller, &registry->advice[i], now);
@@ -624,14 +625,14 @@ static void controller_step(void *data)
 	n_before = util_min(registry->n_domains, ARRAY_SIZE(before));
 	for (size_t i = 0; i < n_before; i++)
 		before[i] = registry->domains[i]->level;
-	record_domains(&daemon->record, now, &scene);
+	record_domains(&daemon->record, now, &scene, controller->looked_nsec);
 	policy_step_domains(&daemon->config.policy, now, &scene);
 	controller_log_levels(controller, before, n_before);
 	controller_log_blinded(controller, now);
 	if (policy_wants_clients(&daemon->config.policy, now, &scene, controller->looked_nsec))
 		controller_step_clients(controller, &scene, now);
 	else
-		record_advice(&daemon->record, NULL, 0);
+		record_answers(&daemon->record, &scene, NULL, 0);
 	interval = util_max(CONTROLLER_FAST_NSEC, util_min(controller_interval(controller, raised), scene.look_nsec));
 	controller_publish(controller, interval, now);
 	controller->ticking = registry->n_clients > 0;

@@ -126,11 +126,15 @@ static void daemon_complain(void *data, const char *line)
 	snprintf(complaints->text + length, complaints->size - length, "%s%s", length ? "; " : "", line);
 }
 
+static const char *daemon_config_path(const struct daemon_options *options)
+{
+	return options->config_path ? options->config_path : DAEMON_CONFIG;
+}
+
 static int daemon_configure(
 	const struct daemon_options *options, struct daemon_complaints *complaints, struct config *ret_config)
 {
-	int r = config_load(options->config_path ? options->config_path : DAEMON_CONFIG,
-		options->config_path != NULL, daemon_complain, complaints, ret_config);
+	int r = config_load(daemon_config_path(options), options->config_path != NULL, daemon_complain, complaints, ret_config);
 
 	if (r < 0 || !options->mode)
 		return r;
@@ -153,6 +157,7 @@ int daemon_reload(struct daemon *daemon, char *ret_complaints, size_t size)
 		log_error("the new configuration is wrong: the one in force stays");
 	else {
 		daemon->config = config;
+		record_config(&daemon->record, "reload", daemon_config_path(&daemon->options));
 		ctl_find_group(&daemon->ctl);
 		registry_exclude(&daemon->registry);
 		daemon->controller.looked_nsec = 0;
@@ -334,7 +339,7 @@ static int daemon_start(struct daemon *daemon)
 	daemon_keep_small();
 	if (daemon->options.record_path &&
 		(r = daemon_step(record_open(&daemon->record, daemon->options.record_path,
-					 daemon->options.config_path ? daemon->options.config_path : DAEMON_CONFIG),
+					 daemon_config_path(&daemon->options)),
 			 daemon->options.record_path)) < 0)
 		return r;
 	if ((r = daemon_step(notify_sockets(&given), "sockets of the service manager")) < 0 ||

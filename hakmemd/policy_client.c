@@ -250,9 +250,9 @@ void policy_result(const struct policy_config *config, uint64_t now_nsec, struct
 void policy_timeout(const struct policy_config *config, uint64_t now_nsec, struct policy_client *client,
 	unsigned level, unsigned n_in_a_row)
 {
-	if (n_in_a_row >= POLICY_DEMOTE_AFTER) {
+	if (n_in_a_row >= POLICY_DEMOTE_AFTER)
 		policy_hold_off(client, now_nsec + POLICY_DEMOTE_NSEC, POLICY_N_LEVELS - 1);
-		return;
-	}
-	policy_back_off(config, client, now_nsec, level, 2);
+	else
+		policy_back_off(config, client, now_nsec, level, 2);
+	client->next_rest_nsec = util_max(client->next_rest_nsec, client->next_flush_nsec[0]); /* nor its threads */
 }

@@ -24,19 +24,26 @@ static void record_text(FILE *file, const char *text)
 	putc('"', file);
 }
 
-int record_open(struct record *record, const char *path, const char *config_path)
+void record_config(struct record *record, const char *event, const char *config_path)
 {
 	CLEANUP_FILE FILE *config = fopen(config_path, "re");
 	char text[16384];
 	size_t length = config ? fread(text, 1, sizeof text - 1, config) : 0;
 
+	if (!record->file)
+		return;
+	text[length] = '\0';
+	fprintf(record->file, "{\"event\":\"%s\",\"text\":", event);
+	record_text(record->file, text);
+	fprintf(record->file, "}\n");
+}
+
+int record_open(struct record *record, const char *path, const char *config_path)
+{
 	record->file = fopen(path, "we");
 	if (!record->file)
 		return -errno;
-	text[length] = '\0';
-	fprintf(record->file, "{\"event\":\"config\",\"text\":");
-	record_text(record->file, text);
-	fprintf(record->file, "}\n");
+	record_config(record, "config", config_path);
 	return 0;
 }
 
@@ -63,43 +70,61 @@ static uint64_t record_target(uint64_t target_bytes)
 	return target_bytes == UINT64_MAX ? 0 : target_bytes;
 }
 
+static void record_number(FILE *file, const char *name, int64_t number)
+{
+	if (number)
+		fprintf(file, ",\"%s\":%" PRId64, name, number);
+}
+
+/* Between the elements of a list. */
+static void record_comma(FILE *file, size_t i)
+{
+	if (i)
+		putc(',', file);
+}
+
 static void record_domain(FILE *file, const struct policy_domain *domain)
 {
 	fprintf(file, "{\"id\":%" PRIu64 ",\"path\":", record_domain_id(domain));
 	record_text(file, ((const struct domain *)domain)->path);
 	if (domain->parent)
 		fprintf(file, ",\"parent\":%" PRIu64, record_domain_id(domain->parent));
-	fprintf(file,
-		",\"sampled\":%d,\"triggered\":%d,\"some\":%" PRIu64 ",\"full\":%" PRIu64 ",\"headroom\":%.17g"
-		",\"limit\":%" PRIu64 ",\"protected\":%d,\"reclaims\":%" PRIu64 ",\"stalls\":%" PRIu64 ",\"ooms\":%" PRIu64
-		",\"hits\":%" PRIu64 ",\"quiet\":%d}",
-		domain->sampled, domain->triggered, domain->some_usec, domain->full_usec, domain->headroom,
-		domain->limit_bytes, domain->protected_, domain->n_reclaims, domain->n_stalls, domain->n_ooms,
-		domain->n_hits, domain->quiet);
+	fprintf(file, ",\"headroom\":%.17g", domain->headroom);
+#define X(name, member) record_number(file, name, (int64_t)domain->member);
+	RECORD_DOMAIN(X)
+#undef X
+	putc('}', file);
 }
 
-static void record_view(FILE *file, const struct policy_client *client)
+static void record_view(FILE *file, const struct policy_client *view)
 {
-	fprintf(file,
-		"{\"id\":%" PRIu64 ",\"domain\":%" PRIu64 ",\"activity\":%" PRIu64 ",\"changes\":%" PRIu64
-		",\"releasable\":%" PRIu64 ",\"cpu\":%" PRIu64 ",\"has_cpu\":%d,\"taken\":%" PRIu64 ",\"held\":%" PRIu64
-		",\"hot\":%" PRIu64 ",\"threads\":%" PRIu32 ",\"excluded\":%d,\"busy\":%d,\"seed\":%" PRIu32 "}",
-		record_client_id(client), record_domain_id(client->domain), client->activity_nsec, client->changes,
-		client->releasable_bytes, client->cpu_nsec, client->has_cpu, client->taken_bytes, client->held_bytes,
-		client->hot_bytes, client->n_threads, client->excluded, client->busy_level, client->seed);
+	const struct client *client = (const struct client *)view;
+
+	fprintf(file, "{\"id\":%" PRIu64, client->id);
+	if (view->domain)
+		fprintf(file, ",\"domain\":%" PRIu64, record_domain_id(view->domain));
+	record_number(file, "said", (int64_t)client->said_bytes);
+#define X(name, member) record_number(file, name, (int64_t)view->member);
+	RECORD_VIEW(X)
+#undef X
+	record_number(file, "wants_cpu", client->wants_cpu);
+	record_number(file, "wants_held", client->wants_held);
+	putc('}', file);
 }
 
 /* Before the step, which changes what it is told (triggered, for one). */
-void record_domains(struct record *record, uint64_t now_nsec, const struct policy_scene *scene)
+void record_domains(struct record *record, uint64_t now_nsec, const struct policy_scene *scene, uint64_t looked_nsec)
 {
 	FILE *file = record->file;
 
 	if (!file)
 		return;
-	fprintf(file, "{\"event\":\"step\",\"t\":%" PRIu64 ",\"paused\":%d,\"domains\":[", now_nsec, scene->paused);
+	fprintf(file, "{\"event\":\"step\",\"t\":%" PRIu64, now_nsec);
+	record_number(file, "looked", (int64_t)looked_nsec);
+	record_number(file, "paused", scene->paused);
+	fprintf(file, ",\"domains\":[");
 	for (size_t i = 0; i < scene->n_domains; i++) {
-		if (i)
-			putc(',', file);
+		record_comma(file, i);
 		record_domain(file, scene->domains[i]);
 	}
 	fprintf(file, "]");
@@ -108,42 +133,79 @@ void record_domains(struct record *record, uint64_t now_nsec, const struct polic
 void record_clients(struct record *record, const struct policy_scene *scene)
 {
 	FILE *file = record->file;
-	bool first = true;
 
 	if (!file)
 		return;
 	fprintf(file, ",\"clients\":[");
 	for (size_t i = 0; i < scene->n_clients; i++) {
-		if (scene->clients[i]->omit)
-			continue;
-		if (!first)
-			putc(',', file);
-		first = false;
+		record_comma(file, i);
 		record_view(file, scene->clients[i]);
+	}
+	fprintf(file, "],\"wants_clients\":1");
+}
+
+static void record_verdicts(FILE *file, const struct policy_scene *scene)
+{
+	fprintf(file, ",\"verdicts\":[");
+	for (size_t i = 0; i < scene->n_clients; i++) {
+		record_comma(file, i);
+		fprintf(file, "\"%s\"", policy_verdict_name(scene->clients[i]->verdict));
+	}
+	fprintf(file, "]");
+	record_number(file, "waiting", (int64_t)scene->n_waiting);
+}
+
+static void record_advice(FILE *file, const struct policy_advice *advice, size_t n_advice)
+{
+	fprintf(file, ",\"advice\":[");
+	for (size_t i = 0; i < n_advice; i++) {
+		record_comma(file, i);
+		fprintf(file, "{\"client\":%" PRIu64, record_client_id(advice[i].client));
+		record_number(file, "level", advice[i].level);
+		record_number(file, "reason", advice[i].reason);
+		record_number(file, "target", (int64_t)record_target(advice[i].target_bytes));
+		putc('}', file);
 	}
 	fprintf(file, "]");
 }
 
-void record_advice(struct record *record, const struct policy_advice *advice, size_t n_advice)
+void record_answers(struct record *record, const struct policy_scene *scene, const struct policy_advice *advice,
+	size_t n_advice)
 {
 	FILE *file = record->file;
 
 	if (!file)
 		return;
-	fprintf(file, ",\"advice\":[");
-	for (size_t i = 0; i < n_advice; i++)
-		fprintf(file, "%s{\"client\":%" PRIu64 ",\"level\":%u,\"reason\":%d,\"target\":%" PRIu64 "}", i ? "," : "",
-			record_client_id(advice[i].client), advice[i].level, (int)advice[i].reason,
-			record_target(advice[i].target_bytes));
-	fprintf(file, "]}\n");
+	fprintf(file, ",\"levels\":[");
+	for (size_t i = 0; i < scene->n_domains; i++) {
+		record_comma(file, i);
+		fprintf(file, "\"%s\"", policy_level_name(scene->domains[i]->level));
+	}
+	fprintf(file, "]");
+	if (scene->look_nsec != UINT64_MAX)
+		record_number(file, "look", (int64_t)scene->look_nsec);
+	if (advice && scene->n_clients)
+		record_verdicts(file, scene);
+	if (n_advice)
+		record_advice(file, advice, n_advice);
+	fprintf(file, "}\n");
 	fflush(file);
 }
 
-static void record_event(struct record *record, const char *event, uint64_t now_nsec,
-	const struct policy_client *client, unsigned level)
+static void record_event(
+	FILE *file, const char *event, uint64_t now_nsec, const struct policy_client *client, unsigned level)
 {
-	fprintf(record->file, "{\"event\":\"%s\",\"t\":%" PRIu64 ",\"client\":%" PRIu64 ",\"level\":%u", event, now_nsec,
-		record_client_id(client), level);
+	fprintf(file, "{\"event\":\"%s\",\"t\":%" PRIu64 ",\"client\":%" PRIu64, event, now_nsec, record_client_id(client));
+	record_number(file, "seed", client->seed); /* an event may come before the first view */
+	record_number(file, "level", level);
+}
+
+void record_survey(struct record *record, uint64_t now_nsec, const struct policy_client *client)
+{
+	if (!record->file)
+		return;
+	record_event(record->file, "survey", now_nsec, client, 0);
+	fprintf(record->file, "}\n");
 }
 
 void record_sent(struct record *record, uint64_t now_nsec, const struct policy_client *client, unsigned level,
@@ -151,22 +213,24 @@ void record_sent(struct record *record, uint64_t now_nsec, const struct policy_c
 {
 	if (!record->file)
 		return;
-	record_event(record, "sent", now_nsec, client, level);
-	fprintf(record->file, ",\"reason\":%d}\n", (int)reason);
+	record_event(record->file, "sent", now_nsec, client, level);
+	record_number(record->file, "reason", reason);
+	fprintf(record->file, "}\n");
 }
 
 void record_result(struct record *record, uint64_t now_nsec, const struct policy_client *client,
 	const struct policy_outcome *outcome)
 {
+	struct policy_outcome plain = *outcome;
+
 	if (!record->file)
 		return;
-	record_event(record, "result", now_nsec, client, outcome->level);
-	fprintf(record->file,
-		",\"claimed\":%" PRIu64 ",\"actual\":%" PRIu64 ",\"usec\":%" PRIu64 ",\"target\":%" PRIu64
-		",\"taken\":%" PRIu64 ",\"held\":%" PRIu64 "}\n",
-		outcome->claimed_bytes, outcome->actual_bytes, outcome->usec,
-		record_target(outcome->target_bytes), outcome->taken_bytes,
-		outcome->held_bytes);
+	plain.target_bytes = record_target(outcome->target_bytes);
+	record_event(record->file, "result", now_nsec, client, outcome->level);
+#define X(name, member) record_number(record->file, name, (int64_t)plain.member);
+	RECORD_OUTCOME(X)
+#undef X
+	fprintf(record->file, "}\n");
 }
 
 void record_timeout(struct record *record, uint64_t now_nsec, const struct policy_client *client, unsigned level,
@@ -174,6 +238,7 @@ void record_timeout(struct record *record, uint64_t now_nsec, const struct polic
 {
 	if (!record->file)
 		return;
-	record_event(record, "timeout", now_nsec, client, level);
-	fprintf(record->file, ",\"row\":%u}\n", n_in_a_row);
+	record_event(record->file, "timeout", now_nsec, client, level);
+	record_number(record->file, "row", n_in_a_row);
+	fprintf(record->file, "}\n");
 }

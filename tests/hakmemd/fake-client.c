@@ -3,7 +3,7 @@
  * A process that speaks the protocol without being on libhakmem: for the daemon's tests.
  *
  * It holds real memory, which a FLUSH unmaps, so that what the daemon measures is real.  It prints a line for
- * each frame that it gets.  --mode chooses how it misbehaves:
+ * each frame that it gets.  --hold is what it holds, --hot what it says its eight threads keep.  --mode chooses how it misbehaves:
  *   normal     as libhakmem would
  *   unsealed, short, no-fd, two-fds, many-fds, hugetlb, regular   a wrong stats segment, or a wrong number of them
  *   wild       a stats segment full of nonsense behind its head
@@ -42,6 +42,7 @@ struct fake {
 	int fd;
 	struct hkp_stats *stats;
 	size_t held_bytes;
+	uint64_t hot_bytes;
 	void *held;
 	unsigned retries; /* connect again so many times, 100 ms apart */
 };
@@ -102,7 +103,8 @@ static void hold(struct fake *fake)
 	fake->stats->activity_nsec = now_nsec();
 	fake->stats->mapped_bytes = fake->held_bytes + 1000000;
 	fake->stats->used_bytes = 1000000;
-	fake->stats->hot_bytes = 1111;
+	fake->stats->hot_bytes = fake->hot_bytes;
+	fake->stats->threads = 8;
 	fake->stats->cold_bytes = 2222;
 	fake->stats->superslabs = 7;
 	fake->stats->superslabs_empty = 3;
@@ -298,7 +300,7 @@ static int live(struct fake *fake)
 
 int main(int argc, char **argv)
 {
-	struct fake fake = {.mode = "normal"};
+	struct fake fake = {.mode = "normal", .hot_bytes = 1111};
 	int code = 1;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -309,6 +311,8 @@ int main(int argc, char **argv)
 			fake.mode = argv[i + 1];
 		else if (!strcmp(argv[i], "--hold"))
 			fake.held_bytes = (size_t)atol(argv[i + 1]);
+		else if (!strcmp(argv[i], "--hot"))
+			fake.hot_bytes = (uint64_t)atol(argv[i + 1]);
 		else if (!strcmp(argv[i], "--retries"))
 			fake.retries = (unsigned)atoi(argv[i + 1]);
 	if (!fake.path)

@@ -44,7 +44,8 @@ check_PROGRAMS += tests/hakmemd/replay
 tests_hakmemd_replay_SOURCES = tests/hakmemd/replay.c
 tests_hakmemd_replay_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 tests_hakmemd_replay_LDADD = hakmemd/libdaemon.la $(JANSSON_LIBS)
-EXTRA_DIST += tests/hakmemd/traces tests/hakmemd/break-rules tests/hakmemd/daemon.sh
+EXTRA_DIST += tests/hakmemd/traces tests/hakmemd/break-rules tests/hakmemd/daemon.sh tests/hakmemd/record-traces \
+	tests/hakmemd/write-traces
 
 hakmemd_scripts = tests/hakmemd/container.test tests/hakmemd/faults.test tests/hakmemd/pressure.test tests/hakmemd/replay.test \
 	tests/hakmemd/service.test

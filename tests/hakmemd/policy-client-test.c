@@ -421,6 +421,28 @@ static void test_threads_that_give_nothing(void **state)
 	assert_int_equal(n_asked, 4); /* at once, and after 5, 10 and 20 s more each */
 }
 
+static void test_threads_that_do_not_answer(void **state)
+{
+	struct world *world = *state;
+
+	world_busy_threads(world);
+	world_busy_second(world);
+	assert_non_null(world_advice(world, A1));
+	policy_sent(&world->config, world->now_nsec, &world->clients[A1], 0, HKP_REASON_IDLE);
+	policy_timeout(&world->config, world->now_nsec, &world->clients[A1], 0, 1);
+	for (int i = 1; i < 20; i++) {
+		world_busy_second(world);
+		assert_null(world_advice(world, A1));
+	}
+	world_busy_second(world);
+	assert_non_null(world_advice(world, A1));
+	policy_timeout(&world->config, world->now_nsec, &world->clients[A1], 0, 3);
+	for (int i = 1; i < 600; i++) {
+		world_busy_second(world);
+		assert_null(world_advice(world, A1));
+	}
+}
+
 static void test_threads_worth_it(void **state)
 {
 	struct world *world = *state;
@@ -479,6 +501,7 @@ int main(void)
 		TEST(test_jitter), TEST(test_idle_jitter),
 		TEST(test_proactive), TEST(test_proactive_is_off), TEST(test_proactive_needs_quiet),
 		TEST(test_proactive_takes_little_cpu), TEST(test_threads), TEST(test_threads_that_give_nothing),
+		TEST(test_threads_that_do_not_answer),
 		TEST(test_threads_worth_it), TEST(test_held_is_wanted),
 	};
 

@@ -2,11 +2,11 @@
 /*
  * Replays a record of hakmemd (--record FILE) against the policy of this build.
  *
- *   replay FILE          exit code 0 where every step gives the advice that was recorded, else 1 with the first that
+ *   replay FILE          exit code 0 where every step gives the answers that were recorded, else 1 with the first that
  *                        does not
- *   replay --rewrite FILE   print the record with the advice of this build in place of the recorded one
+ *   replay --rewrite FILE   print the record with the answers of this build in place of the recorded ones
  *
- * A record is signals, views and results: nothing here reads a clock or a file of the kernel's.
+ * A record is signals, views and results (hakmemd/record.h): nothing here reads a clock or a file of the kernel's.
  */
 #include <config.h>
 
@@ -19,6 +19,8 @@
 
 #include "hakmemd/config.h"
 #include "hakmemd/policy.h"
+#include "hakmemd/record.h"
+#include "hakmemd/util.h"
 
 #define MAX 512 /* domains, and clients, in one record */
 
@@ -41,6 +43,8 @@ struct replay {
 	struct named_client *clients[MAX];
 	size_t n_clients;
 	struct policy_advice advice[MAX];
+	bool rewrite;
+	bool differs;
 	size_t n_steps;
 	size_t n_advice; /* of all steps */
 };
@@ -102,6 +106,14 @@ static uint64_t id_of(const struct replay *replay, const struct policy_client *c
 	return 0;
 }
 
+static void see_all(struct replay *replay, bool seen_domains, bool seen_clients)
+{
+	for (size_t i = 0; i < replay->n_domains; i++)
+		replay->domains[i]->seen = seen_domains;
+	for (size_t i = 0; i < replay->n_clients; i++)
+		replay->clients[i]->seen = seen_clients;
+}
+
 /* Who is not in a step has gone, and would begin anew. */
 static void forget_unseen(struct replay *replay)
 {
@@ -122,45 +134,45 @@ static void forget_unseen(struct replay *replay)
 	replay->n_domains = n;
 }
 
-/* ---- one line ---- */
+/* ---- answers ---- */
 
-static void read_domain(struct replay *replay, const json_t *object)
+static void say(const char *when, const json_t *answer)
 {
-	struct policy_domain *domain = domain_of(replay, number(object, "id"));
-	const json_t *parent = json_object_get(object, "parent");
-
-	domain->parent = parent ? domain_of(replay, number(object, "parent")) : NULL;
-	domain->sampled = number(object, "sampled");
-	domain->triggered = number(object, "triggered");
-	domain->some_usec = number(object, "some");
-	domain->full_usec = number(object, "full");
-	domain->headroom = json_number_value(json_object_get(object, "headroom"));
-	domain->limit_bytes = number(object, "limit");
-	domain->protected_ = number(object, "protected");
-	domain->n_reclaims = number(object, "reclaims");
-	domain->n_stalls = number(object, "stalls");
-	domain->n_ooms = number(object, "ooms");
-	domain->n_hits = number(object, "hits");
-	domain->quiet = number(object, "quiet");
+	printf("%s ", when);
+	if (answer)
+		json_dumpf(answer, stdout, JSON_COMPACT | JSON_ENCODE_ANY);
+	else
+		printf("-");
+	printf("\n");
 }
 
-static void read_view(struct replay *replay, const json_t *object)
+/* What this build answers, which it takes over, goes in the place of what was recorded; 0 and empty are left out. */
+static void answer(struct replay *replay, json_t *object, const char *name, json_t *now)
 {
-	struct policy_client *client = client_of(replay, number(object, "id"));
+	const json_t *recorded = json_object_get(object, name);
 
-	client->domain = domain_of(replay, number(object, "domain"));
-	client->activity_nsec = number(object, "activity");
-	client->changes = number(object, "changes");
-	client->releasable_bytes = number(object, "releasable");
-	client->cpu_nsec = number(object, "cpu");
-	client->has_cpu = number(object, "has_cpu");
-	client->taken_bytes = number(object, "taken");
-	client->held_bytes = number(object, "held");
-	client->hot_bytes = number(object, "hot");
-	client->n_threads = (uint32_t)number(object, "threads");
-	client->excluded = number(object, "excluded");
-	client->busy_level = (int)json_integer_value(json_object_get(object, "busy"));
-	client->seed = number(object, "seed");
+	if (json_is_integer(now) ? !json_integer_value(now) : !json_array_size(now)) {
+		json_decref(now);
+		now = NULL;
+	}
+	if (recorded && now ? !json_equal(recorded, now) : recorded || now) {
+		if (!replay->rewrite) {
+			printf("step %zu, %s of %llu\n", replay->n_steps, name,
+				(unsigned long long)number(object, json_object_get(object, "id") ? "id" : "t"));
+			say("recorded:", recorded);
+			say("now:     ", now);
+		}
+		replay->differs = true;
+	}
+	if (now)
+		json_object_set_new(object, name, now);
+	else
+		json_object_del(object, name);
+}
+
+static void answer_number(struct replay *replay, json_t *object, const char *name, uint64_t now)
+{
+	answer(replay, object, name, json_integer((json_int_t)now));
 }
 
 static json_t *advice_json(const struct replay *replay, size_t n_advice)
@@ -169,43 +181,96 @@ static json_t *advice_json(const struct replay *replay, size_t n_advice)
 
 	for (size_t i = 0; i < n_advice; i++) {
 		const struct policy_advice *advice = &replay->advice[i];
-		uint64_t target = advice->target_bytes == UINT64_MAX ? 0 : advice->target_bytes;
+		json_t *one = json_pack("{s:I}", "client", (json_int_t)id_of(replay, advice->client));
 
-		json_array_append_new(list,
-			json_pack("{s:I, s:i, s:i, s:I}", "client", (json_int_t)id_of(replay, advice->client), "level",
-				(int)advice->level, "reason", (int)advice->reason, "target", (json_int_t)target));
+		if (advice->level)
+			json_object_set_new(one, "level", json_integer(advice->level));
+		json_object_set_new(one, "reason", json_integer(advice->reason));
+		if (advice->target_bytes != UINT64_MAX)
+			json_object_set_new(one, "target", json_integer((json_int_t)advice->target_bytes));
+		json_array_append_new(list, one);
 	}
 	return list;
 }
 
-/* The advice of this build for a step. */
-static json_t *step(struct replay *replay, const json_t *line)
+/* ---- one line ---- */
+
+static void read_domain(struct replay *replay, const json_t *object)
+{
+	struct policy_domain *domain = domain_of(replay, number(object, "id"));
+
+	domain->parent = json_object_get(object, "parent") ? domain_of(replay, number(object, "parent")) : NULL;
+	domain->headroom = json_number_value(json_object_get(object, "headroom"));
+#define X(name, member) domain->member = number(object, name);
+	RECORD_DOMAIN(X)
+#undef X
+}
+
+/* As the controller does: what the policy wants to know it is told. */
+static struct policy_client *read_view(struct replay *replay, json_t *object, uint64_t now_nsec)
+{
+	const struct policy_config *config = &replay->config.policy;
+	struct policy_client *view = client_of(replay, number(object, "id"));
+	struct policy_client told;
+
+	view->domain = json_object_get(object, "domain") ? domain_of(replay, number(object, "domain")) : NULL;
+#define X(name, member) view->member = (__typeof__(view->member))number(object, name);
+	RECORD_VIEW(X)
+#undef X
+	told = *view;
+	told.releasable_bytes = number(object, "said");
+	told.has_cpu = false;
+	told.held_bytes = 0;
+	if (!view->omit) {
+		answer_number(replay, object, "wants_cpu", policy_wants_cpu(config, &told, now_nsec));
+		answer_number(replay, object, "wants_held", policy_wants_held(config, &told, now_nsec));
+	}
+	return view;
+}
+
+static void step_clients(struct replay *replay, json_t *line, json_t *views, struct policy_scene *scene)
+{
+	uint64_t now = number(line, "t");
+	struct policy_client *clients[MAX];
+	json_t *object, *verdicts = json_array();
+	size_t i, n_advice;
+
+	json_array_foreach(views, i, object)
+		clients[scene->n_clients++] = read_view(replay, object, now);
+	scene->clients = clients;
+	n_advice = policy_step_clients(&replay->config.policy, now, scene, replay->advice, MAX);
+	replay->n_advice += n_advice;
+	for (i = 0; i < scene->n_clients; i++)
+		json_array_append_new(verdicts, json_string(policy_verdict_name(clients[i]->verdict)));
+	answer(replay, line, "verdicts", verdicts);
+	answer_number(replay, line, "waiting", scene->n_waiting);
+	answer(replay, line, "advice", advice_json(replay, n_advice));
+}
+
+static void step(struct replay *replay, json_t *line)
 {
 	struct policy_domain *domains[MAX];
-	struct policy_client *clients[MAX];
-	struct policy_scene scene = {.domains = domains, .clients = clients, .paused = number(line, "paused")};
-	const json_t *views = json_object_get(line, "clients"), *object;
-	size_t i, n_advice = 0;
+	struct policy_scene scene = {.domains = domains, .paused = number(line, "paused")};
+	json_t *views = json_object_get(line, "clients"), *object, *levels = json_array();
+	uint64_t now = number(line, "t");
+	size_t i;
 
-	for (i = 0; i < replay->n_domains; i++)
-		replay->domains[i]->seen = false;
-	for (i = 0; i < replay->n_clients; i++)
-		replay->clients[i]->seen = !views; /* they were not looked at */
+	replay->n_steps++;
+	see_all(replay, false, !views); /* they stay where they were not looked at */
 	json_array_foreach(json_object_get(line, "domains"), i, object) {
 		read_domain(replay, object);
 		domains[scene.n_domains++] = domain_of(replay, number(object, "id"));
 	}
-	json_array_foreach(views, i, object) {
-		read_view(replay, object);
-		clients[scene.n_clients++] = client_of(replay, number(object, "id"));
-	}
-	forget_unseen(replay);
-	policy_step_domains(&replay->config.policy, number(line, "t"), &scene);
+	policy_step_domains(&replay->config.policy, now, &scene);
+	for (i = 0; i < scene.n_domains; i++)
+		json_array_append_new(levels, json_string(policy_level_name(domains[i]->level)));
+	answer(replay, line, "levels", levels);
+	answer_number(replay, line, "look", scene.look_nsec == UINT64_MAX ? 0 : scene.look_nsec);
+	answer_number(replay, line, "wants_clients",
+		policy_wants_clients(&replay->config.policy, now, &scene, number(line, "looked")));
 	if (views)
-		n_advice = policy_step_clients(&replay->config.policy, number(line, "t"), &scene, replay->advice, MAX);
-	replay->n_steps++;
-	replay->n_advice += n_advice;
-	return advice_json(replay, n_advice);
+		step_clients(replay, line, views, &scene);
+	forget_unseen(replay);
 }
 
 static void configure(struct replay *replay, const json_t *line)
@@ -225,71 +290,67 @@ static void take_event(struct replay *replay, const char *event, const json_t *l
 	const struct policy_config *config = &replay->config.policy;
 	struct policy_client *client = client_of(replay, number(line, "client"));
 	unsigned level = (unsigned)number(line, "level");
-	struct policy_outcome outcome = {.level = level,
-		.claimed_bytes = number(line, "claimed"),
-		.actual_bytes = number(line, "actual"),
-		.usec = number(line, "usec"),
-		.target_bytes = number(line, "target") ? number(line, "target") : UINT64_MAX,
-		.taken_bytes = number(line, "taken"),
-		.held_bytes = number(line, "held")};
+	struct policy_outcome outcome = {.level = level};
 
+	client->seed = (uint32_t)number(line, "seed");
 	if (!strcmp(event, "sent"))
 		policy_sent(config, number(line, "t"), client, level, (enum hkp_reason)number(line, "reason"));
-	else if (!strcmp(event, "result"))
+	else if (!strcmp(event, "result")) {
+#define X(name, member) outcome.member = number(line, name);
+		RECORD_OUTCOME(X)
+#undef X
+		outcome.target_bytes = outcome.target_bytes ? outcome.target_bytes : UINT64_MAX;
 		policy_result(config, number(line, "t"), client, &outcome);
-	else if (!strcmp(event, "timeout"))
+	} else if (!strcmp(event, "timeout"))
 		policy_timeout(config, number(line, "t"), client, level, (unsigned)number(line, "row"));
+	else if (!strcmp(event, "survey"))
+		client->rebase = true;
+	else
+		die("an event that is not understood");
 }
 
-/* False where this build advises otherwise. */
-static bool take_line(struct replay *replay, json_t *line, bool rewrite)
+static void take_line(struct replay *replay, json_t *line)
 {
 	const char *event = json_string_value(json_object_get(line, "event"));
-	json_t *advice;
-	bool same = true;
 
 	if (!event)
 		die("a line without an event");
-	if (!strcmp(event, "config"))
+	if (!strcmp(event, "config") || !strcmp(event, "reload"))
 		configure(replay, line);
-	else if (strcmp(event, "step") != 0)
+	else if (!strcmp(event, "step"))
+		step(replay, line);
+	else if (strcmp(event, "note") != 0)
 		take_event(replay, event, line);
-	else {
-		advice = step(replay, line);
-		same = json_equal(advice, json_object_get(line, "advice"));
-		if (!same && !rewrite) {
-			printf("step %zu, t=%llu\nrecorded: ", replay->n_steps, (unsigned long long)number(line, "t"));
-			json_dumpf(json_object_get(line, "advice"), stdout, JSON_COMPACT);
-			printf("\nnow:      ");
-			json_dumpf(advice, stdout, JSON_COMPACT);
-			printf("\n");
-		}
-		json_object_set_new(line, "advice", advice);
-	}
-	if (rewrite) {
+	if (replay->rewrite) {
 		json_dumpf(line, stdout, JSON_COMPACT | JSON_REAL_PRECISION(17));
 		printf("\n");
 	}
-	return same || rewrite;
 }
 
 int main(int argc, char **argv)
 {
 	static struct replay replay;
-	bool rewrite = argc == 3 && !strcmp(argv[1], "--rewrite"), good = true;
-	FILE *file = argc == 2 || rewrite ? fopen(argv[argc - 1], "r") : NULL;
+	char *text = NULL;
+	size_t size = 0;
 	json_t *line;
+	FILE *file;
 
+	replay.rewrite = argc == 3 && !strcmp(argv[1], "--rewrite");
+	file = argc == 2 || replay.rewrite ? fopen(argv[argc - 1], "r") : NULL;
 	if (!file)
 		die("cannot read the record; replay [--rewrite] FILE");
 	config_init(&replay.config);
-	while (good && (line = json_loadf(file, JSON_DISABLE_EOF_CHECK, NULL))) {
-		good = take_line(&replay, line, rewrite);
+	while ((replay.rewrite || !replay.differs) && getline(&text, &size, file) > 0) {
+		line = json_loads(text, 0, NULL);
+		if (!line)
+			die("a line that is no JSON");
+		take_line(&replay, line);
 		json_decref(line);
 	}
+	free(text);
 	fclose(file);
-	if (!rewrite)
+	if (!replay.rewrite)
 		printf("%zu steps, %zu pieces of advice, %s\n", replay.n_steps, replay.n_advice,
-			good ? "all as recorded" : "differing");
-	return good && replay.n_steps ? 0 : 1;
+			replay.differs ? "differing" : "all as recorded");
+	return replay.n_steps && (replay.rewrite || !replay.differs) ? 0 : 1;
 }
