@@ -72,6 +72,8 @@ struct client {
 	char comm[PROC_COMM_MAX];
 	uint8_t state;               /* enum client_state */
 	bool watched;                /* its socket is in the server's set */
+	bool wants_cpu;              /* what the policy answered in the latest view */
+	bool wants_held;
 	uint8_t n_timeouts;          /* in a row; no more are counted than fit */
 	uint8_t n_unsolicited;       /* frames that answered nothing, since the last that did */
 	uint32_t next_seq;
@@ -81,8 +83,6 @@ struct client {
 	uint64_t actual_bytes;       /* that its flushes gave back */
 	struct proc_memory viewed;   /* of the step in which policy.held_bytes was read */
 	uint64_t said_bytes;         /* releasable in the latest view, before the kernel had its say */
-	bool wants_cpu;              /* what the policy answered in it */
-	bool wants_held;
 	struct client_flush current;
 	struct client_flush queued;
 	struct client_sent sent;     /* of current */

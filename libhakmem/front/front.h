@@ -46,7 +46,7 @@ void *hk_memalign(size_t alignment, size_t bytes);
 size_t hk_usable(const char *function, const void *pointer);
 
 /* May a live block have been asked for with these?  HAKMEM_CHECK=1 knows; else a size wrong by more than an eighth
- * is found, up to 1 MiB, and above that one larger than the block. */
+ * is found, up to 1 MiB, unless it is of a class that the block's lends to, and above that one larger than the block. */
 bool hk_fits(const char *function, const void *pointer, size_t alignment, size_t bytes);
 
 /* Below HAKMEM_CHECK=1: a block past the magazines, `*ret_zero` where it reads as zero; its free; its room. */
