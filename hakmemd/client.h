@@ -81,7 +81,7 @@ struct client {
 	uint32_t n_flushes;          /* that the daemon asked for and that were answered */
 	uint64_t survey_for;         /* id of the control connection that waits for it */
 	uint64_t actual_bytes;       /* that its flushes gave back */
-	struct proc_memory viewed;   /* of the step in which policy.held_bytes was read */
+	uint64_t viewed_rss_bytes;   /* read together with policy.held_bytes */
 	uint64_t said_bytes;         /* releasable in the latest view, before the kernel had its say */
 	struct client_flush current;
 	struct client_flush queued;

@@ -101,6 +101,7 @@ static void controller_view(struct controller *controller, struct client *client
 {
 	const struct policy_config *config = &controller->daemon->config.policy;
 	struct policy_client *view = &client->policy;
+	struct proc_memory memory;
 	struct hkp_stats stats;
 
 	view->omit = client->state != CLIENT_READY;
@@ -122,8 +123,9 @@ static void controller_view(struct controller *controller, struct client *client
 	client->wants_held = policy_wants_held(config, view, now);
 	if (!client->wants_cpu && !client->wants_held)
 		return;
-	if (client_memory(client, &client->viewed) >= 0) {
-		view->held_bytes = client->viewed.private_bytes;
+	if (client_memory(client, &memory) >= 0) {
+		view->held_bytes = memory.private_bytes;
+		client->viewed_rss_bytes = memory.rss_bytes;
 		view->releasable_bytes = util_min(view->releasable_bytes, view->held_bytes);
 	}
 	view->has_cpu = client->wants_cpu && client_cpu_nsec(client, &view->cpu_nsec) >= 0;
@@ -219,7 +221,8 @@ uint64_t controller_flush(struct controller *controller, struct client *client, 
 	}
 	client->current = flush;
 	if (why->reason != HKP_REASON_REQUEST && client->policy.held_bytes)
-		client->sent.before = client->viewed; /* read in this very step */
+		client->sent.before = (struct proc_memory){.rss_bytes = client->viewed_rss_bytes,
+			.private_bytes = client->policy.held_bytes}; /* read in this very step */
 	else
 		controller_read_before(client);
 	controller_send(controller, client);

@@ -162,6 +162,7 @@ int server_welcome(struct server *server, struct client *client, bool with_board
 static const char *server_hello(struct server *server, struct client *client, struct client_frame *frame)
 {
 	struct daemon *daemon = server->daemon;
+	struct proc_memory memory;
 	const char *why;
 
 	if (client->state != CLIENT_NEW)
@@ -185,7 +186,7 @@ static const char *server_hello(struct server *server, struct client *client, st
 	daemon->registry.n_ready++;
 	if (server_welcome(server, client, true) < 0)
 		return "does not read";
-	if (client_memory(client, &client->viewed) == -ESRCH && client_alive(client) && log_allowed(&server->limit))
+	if (client_memory(client, &memory) == -ESRCH && client_alive(client) && log_allowed(&server->limit))
 		log_warning("what pid %d (%s) of uid %u holds cannot be read: is /proc mounted with hidepid=, or the process in "
 			    "another pid namespace? Its word is all there is",
 			client->pid, client->comm, client->uid);

@@ -21,7 +21,7 @@ unsigned hk_loan_from(unsigned class_idx)
 	if (HK_LIKELY(!hk_loan_open(class_idx)))
 		return class_idx;
 	struct loan *loan = &loans[class_idx];
-	uint32_t span = (uint32_t)(HK_HINT(hk_stats()->activity_nsec) >> LOAN_SPAN_SHIFT);
+	uint32_t span = (uint32_t)(hk_clock_coarse_nsec() >> LOAN_SPAN_SHIFT);
 	if (HK_HINT(loan->span) != span) {
 		HK_HINT_SET(loan->span, span);
 		HK_HINT_SET(loan->n, 0);

@@ -505,20 +505,23 @@ static void *thread_take_own(unsigned class_idx)
 					  : thread_take_large(self, class_idx, want);
 }
 
+/* A block out of the lender's magazine, or NULL where that is empty. */
 static HK_NOINLINE void *thread_borrow(unsigned class_idx, unsigned lender)
 {
 	void *block = hk_hot_pop(hk_magazine_offset(hk_kind_of_class(lender)));
-	if (block != NULL)
-		return block;
-	if (HK_HINT(hk_classes[lender].n_cold) == 0)
+	if (block == NULL && HK_HINT(hk_classes[lender].n_cold) == 0)
 		hk_loan_was_new(class_idx);
-	return thread_take_own(lender);
+	return block;
 }
 
 void *hk_thread_take(unsigned class_idx)
 {
 	unsigned from = hk_loan_from(class_idx);
-	void *block = HK_LIKELY(from == class_idx) ? thread_take_own(class_idx) : thread_borrow(class_idx, from);
+	void *block = HK_LIKELY(from == class_idx) ? NULL : thread_borrow(class_idx, from);
+	/* Out of a magazine it is no activity: a program whose timer asks for a block now and then is idle. */
+	if (block != NULL)
+		return block;
+	block = thread_take_own(from);
 	hk_counters_touch();
 	return block;
 }

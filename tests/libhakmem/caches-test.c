@@ -513,6 +513,21 @@ static void a_class_that_is_hardly_used_borrows(void **state)
 	unit_assert_conserved();
 }
 
+/* As of a program that waits, but for a timer: it has to count as idle. */
+static void a_loan_out_of_a_magazine_is_no_activity(void **state)
+{
+	(void)state;
+	hk_free(hk_malloc(128));
+	uint64_t activity = hk_stats()->activity_nsec;
+	for (unsigned i = 0; i < 10; i++) {
+		usleep(5000);
+		void *block = hk_malloc(80);
+		assert_int_equal(hk_usable("test", block), 128);
+		hk_free(block);
+	}
+	assert_int_equal(hk_stats()->activity_nsec, activity);
+}
+
 static void who_asks_often_gets_a_slab(void **state)
 {
 	(void)state;
@@ -522,7 +537,6 @@ static void who_asks_often_gets_a_slab(void **state)
 	unit_flush(state); /* which takes the slab: it begins anew */
 	assert_int_equal(slabs_of(80), 0);
 	usleep(40000);
-	hk_counters_touch();
 	void *block = hk_malloc(80);
 	assert_int_equal(hk_usable("test", block), 128);
 	hk_free(block);
@@ -637,6 +651,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(lenders_are_the_largest_of_their_kind), /* before blocks are left in slabs of their own */
 		cmocka_unit_test_setup(a_class_that_is_hardly_used_borrows, unit_flush),
+		cmocka_unit_test_setup(a_loan_out_of_a_magazine_is_no_activity, unit_flush),
 		cmocka_unit_test_setup(who_asks_often_gets_a_slab, unit_flush),
 		cmocka_unit_test_setup(who_needs_much_at_once_gets_a_slab, unit_flush),
 		cmocka_unit_test_setup(who_has_much_itself_lends_nothing, unit_flush),
