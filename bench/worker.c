@@ -275,7 +275,8 @@ int main(int argc, char **argv)
 
 	if (!bench)
 		return usage();
-	find_own();
+	if (strcmp(bench->name, "trivial") != 0) /* which flushes nothing, and is to allocate no more than it says */
+		find_own();
 	bench->run(argc - 2, argv + 2);
 	print_server();
 	for (i = 0; i < n_results; i++)

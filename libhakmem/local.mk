@@ -4,7 +4,7 @@
 include libhakmem/policy/control.mk
 
 libhakmem_cflags = $(AM_CFLAGS) -fno-builtin-malloc -fno-builtin-calloc -fno-builtin-realloc -fno-builtin-free \
-	-ftls-model=initial-exec -fvisibility=hidden
+	-ftls-model=initial-exec -fvisibility=hidden -fdata-sections
 
 noinst_LTLIBRARIES += libhakmem/libhakmem-core.la
 libhakmem_libhakmem_core_la_CFLAGS = $(libhakmem_cflags)
@@ -20,6 +20,7 @@ libhakmem_libhakmem_core_la_SOURCES = \
 	libhakmem/base/counters.c libhakmem/base/counters.h \
 	libhakmem/os/pages.c libhakmem/os/pages.h \
 	libhakmem/os/meta.c libhakmem/os/meta.h \
+	libhakmem/os/mark.c libhakmem/os/mark.h \
 	libhakmem/map/classes.c libhakmem/map/classes.h \
 	libhakmem/map/pagemap.c libhakmem/map/pagemap.h \
 	libhakmem/slabs/superslab.c libhakmem/slabs/superslab.h \
@@ -63,6 +64,7 @@ libhakmem_libhakmem_la_CFLAGS = $(libhakmem_cflags)
 libhakmem_libhakmem_la_SOURCES = libhakmem/front/malloc.c libhakmem/front/identity.c
 libhakmem_libhakmem_la_LIBADD = libhakmem/libhakmem-core.la
 libhakmem_libhakmem_la_LDFLAGS = $(AM_LDFLAGS) -version-info 0:0:0 -Wl,-z,nodelete -Wl,-z,initfirst \
+	-Wl,--sort-section=name \
 	-Wl,--version-script=$(srcdir)/libhakmem/hakmem.map
 libhakmem_libhakmem_la_DEPENDENCIES = libhakmem/libhakmem-core.la libhakmem/hakmem.map
 

@@ -50,6 +50,14 @@ static inline void hk_copy(char *to, const char *from, size_t n)
 
 #define HK_CACHE_LINE 64u
 
+/*
+ * What the smallest process writes of the library's variables shall be one OS page: each variable has a section, and the
+ * linker sorts them by name (local.mk).  First comes whatever is small, then the table of size classes, of which such a
+ * process uses the first ones, then large tables that few processes need.
+ */
+#define HK_PLACE_SECOND __attribute__((section(".bss.zz1")))
+#define HK_PLACE_LAST   __attribute__((section(".bss.zz2")))
+
 /* The OS page that the accounting counts in.  A kernel with larger pages refuses the smaller purges, and
  * what madvise refused is never counted as returned. */
 #define HK_PAGE_SHIFT 12

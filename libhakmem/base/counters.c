@@ -4,9 +4,9 @@
 
 #include <time.h>
 
-struct hkp_stats hk_counters_home HK_ALIGNED(64);
+struct hk_counters_home hk_counters_home;
 
-struct hkp_stats *_Atomic hk_counters = &hk_counters_home;
+struct hkp_stats *_Atomic hk_counters = (struct hkp_stats *)&hk_counters_home;
 struct hk_counters_private hk_counters_private;
 
 static uint64_t counters_clock(clockid_t id)

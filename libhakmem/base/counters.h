@@ -15,7 +15,12 @@
 #include <stdatomic.h>
 
 extern struct hkp_stats *_Atomic hk_counters;
-extern struct hkp_stats hk_counters_home; /* where they begin */
+
+/* Where they begin: the classes have none until the process registers. */
+struct hk_counters_home {
+	uint64_t head[offsetof(struct hkp_stats, classes) / sizeof(uint64_t)];
+} HK_ALIGNED(64);
+extern struct hk_counters_home hk_counters_home;
 
 /* What of releasable_bytes is not a published counter of its own; guarded like the process-wide counters. */
 struct hk_counters_private {
@@ -32,7 +37,7 @@ static inline struct hkp_stats *hk_stats(void)
 /* Are the counters in a shared segment? */
 static inline bool hk_counters_published(void)
 {
-	return hk_stats() != &hk_counters_home;
+	return hk_stats() != (struct hkp_stats *)&hk_counters_home;
 }
 
 #define hk_count(name, delta)                                                                                 \

@@ -75,17 +75,23 @@ HK_COLD void hk_lock_wake(struct hk_lock *lock)
 /* Per rank, how many locks this thread holds. */
 static HK_TLS uint16_t lock_held[HK_RANK_META + 1];
 
+static unsigned lock_rank(const struct hk_lock *lock)
+{
+	return lock->rank + HK_RANK_CLASS;
+}
+
 void hk_lock_check_take(const struct hk_lock *lock)
 {
-	for (unsigned rank = lock->rank + (lock->rank == HK_RANK_CLASS); rank <= HK_RANK_META; rank++)
+	unsigned own = lock_rank(lock);
+	for (unsigned rank = own + (own == HK_RANK_CLASS); rank <= HK_RANK_META; rank++)
 		if (lock_held[rank] != 0)
-			hk_fatal("lock order: rank %u taken while rank %u is held", lock->rank, rank);
-	lock_held[lock->rank]++;
+			hk_fatal("lock order: rank %u taken while rank %u is held", own, rank);
+	lock_held[own]++;
 }
 
 void hk_lock_check_drop(const struct hk_lock *lock)
 {
-	if (lock_held[lock->rank]-- == 0)
-		hk_fatal("lock order: rank %u dropped while not held", lock->rank);
+	if (lock_held[lock_rank(lock)]-- == 0)
+		hk_fatal("lock order: rank %u dropped while not held", lock_rank(lock));
 }
 #endif

@@ -29,10 +29,10 @@ enum hk_rank {
 
 struct hk_lock {
 	_Atomic uint32_t word; /* 0 free; else the owner, and HK_LOCK_AWAITED where someone may be asleep */
-	uint32_t rank;         /* enum hk_rank; constant */
+	uint32_t rank;         /* constant; as seen from the classes' rank, so that their table is all zero at first */
 };
 
-#define HK_LOCK_INIT(r) {0, (r)}
+#define HK_LOCK_INIT(r) {0, (uint32_t)(r) - HK_RANK_CLASS}
 
 #define HK_LOCK_AWAITED 1u
 

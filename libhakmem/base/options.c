@@ -43,7 +43,7 @@ static const char *const *option_words(enum option_type type)
 /* A program may overwrite its environment to change its title; so text is copied. */
 static const char *option_copy(const char *text)
 {
-	static char path[OPTION_PATH_MAX + 1];
+	static char path[OPTION_PATH_MAX + 1] HK_PLACE_LAST;
 	hk_copy(path, text, strlen(text) + 1);
 	return path;
 }

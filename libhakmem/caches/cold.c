@@ -21,19 +21,7 @@
 /* Blocks that go home to their slabs under one lock: a few microseconds. */
 #define COLD_GIVE 128u
 
-#define COLD_CLASS(i)  [i] = {.slabs = {.lock = HK_LOCK_INIT(HK_RANK_CLASS), .class_idx = (i)}}
-#define COLD_TEN(i)                                                                                           \
-	COLD_CLASS(i), COLD_CLASS(i + 1), COLD_CLASS(i + 2), COLD_CLASS(i + 3), COLD_CLASS(i + 4),             \
-		COLD_CLASS(i + 5), COLD_CLASS(i + 6), COLD_CLASS(i + 7), COLD_CLASS(i + 8), COLD_CLASS(i + 9)
-
-/* Initialised by the linker: malloc may be called before any constructor. */
-struct hk_class hk_classes[HK_CLASSES_ALL] = {
-	COLD_TEN(0),  COLD_TEN(10), COLD_TEN(20), COLD_TEN(30), COLD_TEN(40), COLD_TEN(50),
-	COLD_TEN(60), COLD_TEN(70), COLD_TEN(80), COLD_TEN(90), COLD_TEN(100),
-	COLD_CLASS(110), COLD_CLASS(111), COLD_CLASS(112), COLD_CLASS(113), COLD_CLASS(114),
-	COLD_CLASS(115), COLD_CLASS(116), COLD_CLASS(117), COLD_CLASS(118),
-};
-_Static_assert(HK_CLASSES_ALL == 119, "every class has its initialiser");
+struct hk_class hk_classes[HK_CLASSES_ALL] HK_PLACE_SECOND;
 _Static_assert(HK_CLASSES_ALL <= HKP_STATS_CLASS_MAX, "every class, the allocator's own too, has its counters");
 
 void hk_misuse(const char *function, const void *pointer, enum hk_misuse what)
@@ -50,9 +38,14 @@ struct cold_before { /* what the published sums are updated against */
 	uint64_t cold, hot, taken;
 };
 
+static unsigned cold_index(const struct hk_class *class)
+{
+	return (unsigned)(class - hk_classes);
+}
+
 static uint64_t cold_taken(const struct hk_class *class)
 {
-	return (uint64_t)class->slabs.n_slabs * hk_class_info[class->slabs.class_idx].n_blocks -
+	return (uint64_t)class->slabs.n_slabs * hk_class_info[cold_index(class)].n_blocks -
 	       class->slabs.n_free - class->slabs.n_claimed;
 }
 
@@ -72,7 +65,7 @@ static struct cold_before cold_enter(struct hk_class *class)
 static void cold_publish(struct hk_class *class, struct hkp_stats_class *out)
 {
 	uint64_t taken = cold_taken(class), hot = cold_hot(class);
-	out->block_bytes = hk_class_info[class->slabs.class_idx].block_bytes;
+	out->block_bytes = hk_class_info[cold_index(class)].block_bytes;
 	out->cold = class->n_cold;
 	out->hot = hot;
 	out->used = taken - class->n_cold - hot;
@@ -82,7 +75,7 @@ static void cold_publish(struct hk_class *class, struct hkp_stats_class *out)
 
 static void cold_leave(struct hk_class *class, struct cold_before before)
 {
-	unsigned c = class->slabs.class_idx;
+	unsigned c = cold_index(class);
 	int64_t block_bytes = hk_class_info[c].block_bytes;
 	int64_t cold = (int64_t)(class->n_cold - before.cold) * block_bytes;
 	int64_t hot = (int64_t)(cold_hot(class) - before.hot) * block_bytes;
@@ -100,10 +93,10 @@ static void cold_leave(struct hk_class *class, struct cold_before before)
 	hk_lock_drop(&class->slabs.lock);
 }
 
-void hk_cold_publish(void)
+void hk_cold_publish(struct hkp_stats_class *classes)
 {
 	for (HK_EACH_CLASS(c))
-		cold_publish(&hk_classes[c], &hk_stats()->classes[c]);
+		cold_publish(&hk_classes[c], &classes[c]);
 }
 
 /* ---- taking -------------------------------------------------------------------------------------------- */
@@ -125,7 +118,7 @@ unsigned hk_cold_take(unsigned class_idx, void **out, unsigned want, int hot_del
 		class->n_hot += (uint32_t)hot_delta + (n != 0 ? n - 1 : 0);
 		hot_delta = 0;
 		cold_leave(class, before);
-		if (n != 0 || !hk_slabs_grow(&class->slabs))
+		if (n != 0 || !hk_slabs_grow(&class->slabs, class_idx))
 			return n;
 	}
 }
@@ -160,7 +153,7 @@ unsigned hk_cold_slots_max(unsigned class_idx)
 /* Under no lock: more room in the cold magazine, in steps of four times. */
 static void cold_grow(struct hk_class *class)
 {
-	unsigned maximum = hk_cold_slots_max(class->slabs.class_idx);
+	unsigned maximum = hk_cold_slots_max(cold_index(class));
 	unsigned old_slots = HK_HINT(class->n_slots);
 	unsigned n_slots = HK_MIN(HK_MAX(old_slots * 4, COLD_SLOTS_MIN), maximum);
 	if (old_slots >= maximum)
@@ -196,7 +189,7 @@ void hk_cold_limit(uint64_t bytes)
 /* Is all the room of the cold magazines used, or this one's? */
 static bool cold_full(const struct hk_class *class)
 {
-	return HK_HINT(class->n_cold) >= hk_cold_slots_max(class->slabs.class_idx) ||
+	return HK_HINT(class->n_cold) >= hk_cold_slots_max(cold_index(class)) ||
 	       __atomic_load_n(&hk_stats()->cold_bytes, __ATOMIC_RELAXED) >=
 		       atomic_load_explicit(&cold_total_max, memory_order_relaxed);
 }

@@ -11,9 +11,17 @@
 #ifndef HK_CACHES_COLD_H
 #define HK_CACHES_COLD_H
 
+#include "base/counters.h"
 #include "slabs/slab.h"
 
 #define HK_BATCH 512u /* blocks moved under one lock at most */
+
+/* What a class borrowed in its latest span of time: see loan.h.  Hints, guarded by nothing. */
+struct hk_loan {
+	uint32_t span;
+	uint16_t n;     /* requests */
+	uint16_t n_new; /* of those, for new memory */
+};
 
 struct hk_class {
 	struct hk_slabs slabs;  /* slabs.lock guards all of this */
@@ -21,6 +29,7 @@ struct hk_class {
 	uint32_t n_cold;        /* blocks in it */
 	uint32_t n_slots;
 	uint32_t n_hot;         /* blocks in hot magazines, as their owners last said */
+	struct hk_loan loan;
 } HK_ALIGNED(64);
 
 extern struct hk_class hk_classes[HK_CLASSES_ALL];
@@ -56,9 +65,9 @@ unsigned hk_cold_slots_max(unsigned class_idx);
 /* Free an empty cold magazine's slots; it starts small again. */
 void hk_cold_shrink(unsigned class_idx);
 
-/* Write all classes' counters.  They are kept up to date once the process is registered, not before: their pages
- * stay untouched in small processes.  Under all class locks, or for a hint. */
-void hk_cold_publish(void);
+/* Write the counters of each class that ever had a slab to its place in the table.  In a shared segment they are kept up
+ * to date; before there is one there is no such table.  Under all class locks, or for a hint. */
+void hk_cold_publish(struct hkp_stats_class *classes);
 
 /* Memory for the allocator itself, at most 1 MiB, not zeroed; NULL without memory. */
 void *hk_own_new(size_t bytes);

@@ -10,17 +10,11 @@
 #define LOAN_MOST       1024u
 #define LOAN_MOST_NEW   8u /* times that a lender was asked for new memory; each time one block or a few small ones */
 
-static struct loan {
-	uint32_t span;
-	uint16_t n;
-	uint16_t n_new;
-} loans[HK_CLASSES];
-
 unsigned hk_loan_from(unsigned class_idx)
 {
 	if (HK_LIKELY(!hk_loan_open(class_idx)))
 		return class_idx;
-	struct loan *loan = &loans[class_idx];
+	struct hk_loan *loan = &hk_classes[class_idx].loan;
 	uint32_t span = (uint32_t)(hk_clock_coarse_nsec() >> LOAN_SPAN_SHIFT);
 	if (HK_HINT(loan->span) != span) {
 		HK_HINT_SET(loan->span, span);
@@ -36,5 +30,6 @@ unsigned hk_loan_from(unsigned class_idx)
 
 void hk_loan_was_new(unsigned class_idx)
 {
-	HK_HINT_SET(loans[class_idx].n_new, (uint16_t)(HK_HINT(loans[class_idx].n_new) + 1));
+	struct hk_loan *loan = &hk_classes[class_idx].loan;
+	HK_HINT_SET(loan->n_new, (uint16_t)(HK_HINT(loan->n_new) + 1));
 }

@@ -7,6 +7,7 @@
 #include "base/point.h"
 #include "caches/loan.h"
 #include "caches/thread_internal.h"
+#include "os/mark.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -41,6 +42,10 @@ static const uint32_t thread_ladder_bytes[HK_HOT_STEPS] = {0,          1u << 10,
  * ms at most.  With four busy threads 16.4 % stayed of what a flush could have given back; 9.2 with a quarter of this,
  * 5.6 with it, no less with eight times as many (bench/hakmem-bench --only busy). */
 #define THREAD_BYPASS_MOST (1u << 17)
+
+/* And of one that has no magazines yet: those that do little more than start never take a page for them, nor do those
+ * that were flushed and wake now and then. */
+uint32_t hk_threads_bypass_first = 64;
 
 /* So many blocks move down at most where older ones leave a magazine; else newer ones leave it. */
 #define THREAD_MOVE_MOST 512u
@@ -105,10 +110,15 @@ static struct hk_thread *thread_self(void)
 	struct hk_thread *self = hk_self;
 	if (HK_LIKELY(self != &hk_thread_new))
 		return self != &hk_thread_dead ? self : NULL;
-	if (hk_options.check || (self = thread_record()) == NULL)
+	if (hk_options.check)
+		return NULL;
+	if (__atomic_load_n(&hk_stats()->threads, __ATOMIC_RELAXED) != 0)
+		hk_mark_make();
+	if ((self = thread_record()) == NULL)
 		return NULL;
 	self->budget_used = 0;
 	self->exit_rounds = 0;
+	self->bypass_left = hk_threads_bypass_first;
 	atomic_store_explicit(&self->tid, thread_tid(), memory_order_relaxed);
 	hk_self = self;
 	if (atomic_load_explicit(&thread_key_made, memory_order_acquire))
@@ -128,6 +138,7 @@ static struct hk_set *thread_set(struct hk_thread *self)
 	page->set = hk_set_none;
 	page->first_free = hk_mask32(0, HK_SET_FIRST);
 	self->budget_used = 0;
+	self->bypass_left = hk_threads_bypass_first; /* should it be taken away */
 	/* Only the owner installs, and a flusher only ever takes: while it is none, it stays none. */
 	atomic_store_explicit(&self->set, &page->set, memory_order_release);
 	return &page->set;
@@ -386,11 +397,12 @@ bool hk_threads_bypassed(void)
 	return atomic_load_explicit(&thread_bypass_used, memory_order_relaxed);
 }
 
-static HK_NOINLINE bool thread_bypasses_now(struct hk_thread *self, uint32_t now)
+static HK_NOINLINE bool thread_bypasses_none(struct hk_thread *self)
 {
-	if (atomic_load_explicit(&self->set, memory_order_relaxed) != &hk_set_none)
-		return false;
-	if (self->bypass != now) {
+	uint32_t now = atomic_load_explicit(&thread_bypass, memory_order_relaxed);
+	if ((now & 1) == 0) {
+		self->bypass_left = HK_MIN(self->bypass_left, hk_threads_bypass_first);
+	} else if (self->bypass != now) {
 		self->bypass = now;
 		self->bypass_left = THREAD_BYPASS_MOST;
 		atomic_store_explicit(&thread_bypass_used, true, memory_order_relaxed);
@@ -401,11 +413,15 @@ static HK_NOINLINE bool thread_bypasses_now(struct hk_thread *self, uint32_t now
 	return true;
 }
 
+static bool thread_has_set(const struct hk_thread *self)
+{
+	return atomic_load_explicit(&self->set, memory_order_relaxed) != &hk_set_none;
+}
+
 /* On a slow path: is this one to go past the magazines? */
 static bool thread_bypasses(struct hk_thread *self)
 {
-	uint32_t now = atomic_load_explicit(&thread_bypass, memory_order_relaxed);
-	return HK_UNLIKELY((now & 1) != 0) && thread_bypasses_now(self, now);
+	return HK_UNLIKELY(!thread_has_set(self)) && thread_bypasses_none(self);
 }
 
 /* On a slow path: a larger magazine where misses call for it; returns the capacity.  0 = no magazine. */
@@ -509,7 +525,8 @@ static void *thread_take_own(unsigned class_idx)
 static HK_NOINLINE void *thread_borrow(unsigned class_idx, unsigned lender)
 {
 	void *block = hk_hot_pop(hk_magazine_offset(hk_kind_of_class(lender)));
-	if (block == NULL && HK_HINT(hk_classes[lender].n_cold) == 0)
+	/* one that goes past the magazines gets no more than it asked for */
+	if (block == NULL && thread_has_set(hk_self) && HK_HINT(hk_classes[lender].n_cold) == 0)
 		hk_loan_was_new(class_idx);
 	return block;
 }

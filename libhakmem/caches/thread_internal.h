@@ -17,6 +17,8 @@ _Static_assert(sizeof(struct hk_set_page) <= HK_PAGE_BYTES, "a thread that does 
 
 #define HK_HOT_STEPS 7u
 
+extern uint32_t hk_threads_bypass_first; /* slow paths of a thread before it has magazines; constant outside tests */
+
 /* How many blocks a class's magazine holds at this step of the ladder. */
 unsigned hk_hot_capacity(unsigned class_idx, unsigned step);
 

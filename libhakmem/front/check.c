@@ -58,7 +58,7 @@ struct check_table {
 
 static struct hk_lock check_lock = HK_LOCK_INIT(HK_RANK_CHECK);
 static struct check_table check_table;              /* guarded by check_lock, like all below */
-static void *check_held[CHECK_HELD];                /* a ring */
+static void *check_held[CHECK_HELD] HK_PLACE_LAST;  /* a ring */
 static size_t check_first, check_n_held, check_held_bytes;
 
 static HK_TLS uint8_t check_inside; /* this thread is in one of the functions below */

@@ -5,8 +5,8 @@
  * those that were caught in a move are lost and counted.
  *
  * _Fork() and the bare system calls run no handlers.  Their child would count in the parent's statistics and wait
- * for a control thread that it does not have.  So a page of its own, which the kernel hands to a child wiped, says on
- * the next slow path that this is one; it is put in order then.  What the parent did between the copy and that
+ * for a control thread that it does not have.  So a mark (os/mark.h) says on the next slow path that this is one; it is
+ * put in order then.  What the parent did between the copy and that
  * moment stays in the child's figures.  Where another thread held a lock as the copy was made, what it guards
  * may be in pieces, and nobody will ever let go of it: such a child cannot allocate, and is told so.
  *
@@ -15,21 +15,16 @@
 #include "front/fork.h"
 
 #include "base/log.h"
+#include "base/options.h"
 #include "base/syscall.h"
 #include "caches/thread.h"
 #include "front/check.h"
-#include "os/pages.h"
 #include "policy/control.h"
 #include "policy/flush.h"
 #include "policy/stats.h"
 
 #include <pthread.h>
 #include <time.h>
-
-enum { FORK_COPY = 0, FORK_OWN = 1, FORK_REPAIR = 2 };
-
-static _Atomic uint32_t fork_mark_none = FORK_OWN; /* where the kernel wipes nothing */
-_Atomic uint32_t *hk_fork_mark = &fork_mark_none;
 
 static void fork_prepare(void)
 {
@@ -55,34 +50,28 @@ static void fork_child(void)
 	hk_flush_postfork_child();
 	hk_control_postfork_child(); /* first: from here on the counters are the child's own */
 	hk_threads_postfork_child();
-	atomic_store_explicit(hk_fork_mark, FORK_OWN, memory_order_release);
+	atomic_store_explicit(atomic_load(&hk_mark), HK_MARK_OWN, memory_order_release);
 }
 
 void hk_fork_init(void)
 {
-	_Atomic uint32_t *mark = hk_os_map(HK_PAGE_BYTES, HK_PAGE_BYTES, "hakmem: fork");
 	pthread_atfork(fork_prepare, fork_parent, fork_child);
-	if (mark == NULL)
-		return;
-	if (hk_os_wipe_on_fork(mark, HK_PAGE_BYTES)) {
-		atomic_store_explicit(mark, FORK_OWN, memory_order_relaxed);
-		hk_fork_mark = mark;
-	} else {
-		hk_os_unmap(mark, HK_PAGE_BYTES);
-	}
+	if (hk_options.check)
+		hk_mark_make(); /* threads have no records then, with which it would come */
 }
 
 void hk_fork_missed(void)
 {
 	const struct timespec nap = {.tv_nsec = 100000};
-	uint32_t copy = FORK_COPY;
-	if (atomic_compare_exchange_strong(hk_fork_mark, &copy, FORK_REPAIR)) {
+	_Atomic uint32_t *mark = atomic_load(&hk_mark);
+	uint32_t copy = HK_MARK_COPY;
+	if (atomic_compare_exchange_strong(mark, &copy, HK_MARK_REPAIR)) {
 		if (hk_locks_any_held() || hk_lock_is_held(hk_check_lock()))
 			hk_fatal("this process was forked by a bare system call while a thread was inside malloc or free: "
 				 "it cannot allocate");
 		fork_prepare();
 		fork_child();
 	}
-	while (atomic_load_explicit(hk_fork_mark, memory_order_acquire) != FORK_OWN)
+	while (atomic_load_explicit(mark, memory_order_acquire) != HK_MARK_OWN)
 		hk_sys2(SYS_nanosleep, &nap, NULL); /* another thread of the child was faster */
 }

@@ -3,12 +3,7 @@
 #ifndef HK_FRONT_FORK_H
 #define HK_FRONT_FORK_H
 
-#include "base/attr.h"
-
-#include <stdatomic.h>
-
-/* Not 0, except in a copy of the process that has not been put in order yet. */
-extern _Atomic uint32_t *hk_fork_mark;
+#include "os/mark.h"
 
 /* In the constructor, once the options are read. */
 void hk_fork_init(void);
@@ -17,7 +12,8 @@ void hk_fork_init(void);
 void hk_fork_missed(void) HK_NOINLINE;
 static inline void hk_fork_notice(void)
 {
-	if (HK_UNLIKELY(atomic_load_explicit(hk_fork_mark, memory_order_relaxed) != 1))
+	const _Atomic uint32_t *mark = atomic_load_explicit(&hk_mark, memory_order_relaxed);
+	if (HK_UNLIKELY(atomic_load_explicit(mark, memory_order_relaxed) != HK_MARK_OWN))
 		hk_fork_missed();
 }
 

@@ -183,22 +183,23 @@ HK_EXPORT void malloc_stats(void)
 /* The root element has a version of its own, so that nobody takes this for glibc's layout. */
 HK_EXPORT int malloc_info(int options, FILE *stream)
 {
+	struct hkp_stats_class classes[HK_CLASSES_ALL] = {{0}};
 	const struct hkp_stats *s = hk_stats();
 	if (options != 0) {
 		errno = EINVAL;
 		return -1;
 	}
-	hk_cold_publish();
+	hk_cold_publish(classes);
 	fprintf(stream, "<malloc version=\"hakmem-1\">\n");
 #define X(name, unit, help) fprintf(stream, "<" #name ">%lu</" #name ">\n", (unsigned long)s->name);
 	HKP_STATS_GLOBALS(X)
 #undef X
 	for (unsigned c = 0; c < HK_CLASSES; c++)
-		if (s->classes[c].slabs != 0)
+		if (classes[c].slabs != 0)
 			fprintf(stream, "<class size=\"%u\" used=\"%lu\" hot=\"%lu\" cold=\"%lu\" free=\"%lu\" slabs=\"%lu\"/>\n",
-				hk_class_info[c].block_bytes, (unsigned long)s->classes[c].used,
-				(unsigned long)s->classes[c].hot, (unsigned long)s->classes[c].cold,
-				(unsigned long)s->classes[c].free, (unsigned long)s->classes[c].slabs);
+				hk_class_info[c].block_bytes, (unsigned long)classes[c].used,
+				(unsigned long)classes[c].hot, (unsigned long)classes[c].cold,
+				(unsigned long)classes[c].free, (unsigned long)classes[c].slabs);
 	fprintf(stream, "</malloc>\n");
 	return 0;
 }

@@ -5,7 +5,21 @@
 #include "base/counters.h"
 #include "os/pages.h"
 
-struct hk_pagemap_leaf *_Atomic hk_pagemap_root[HK_PAGEMAP_LEAVES];
+struct hk_pagemap_leaf *_Atomic hk_pagemap_top[HK_PAGEMAP_TOP];
+struct hk_pagemap_leaf *_Atomic hk_pagemap_root[HK_PAGEMAP_LEAVES - HK_PAGEMAP_TOP] HK_PLACE_LAST;
+
+static bool pagemap_cover_leaf(struct hk_pagemap_leaf *_Atomic *entry)
+{
+	struct hk_pagemap_leaf *expected = NULL;
+	if (atomic_load_explicit(entry, memory_order_acquire) != NULL)
+		return true;
+	struct hk_pagemap_leaf *leaf = hk_os_map(hk_round_up(sizeof *leaf, HK_PAGE_BYTES), HK_PAGE_BYTES, "hakmem: page map");
+	if (leaf == NULL)
+		return false;
+	if (!atomic_compare_exchange_strong(entry, &expected, leaf))
+		hk_os_unmap(leaf, hk_round_up(sizeof *leaf, HK_PAGE_BYTES));
+	return true;
+}
 
 bool hk_pagemap_cover(const void *base, size_t bytes)
 {
@@ -14,15 +28,9 @@ bool hk_pagemap_cover(const void *base, size_t bytes)
 	if (last >= HK_PAGEMAP_LEAVES)
 		return false;
 	for (uintptr_t i = first; i <= last; i++) {
-		struct hk_pagemap_leaf *expected = NULL;
-		if (atomic_load_explicit(&hk_pagemap_root[i], memory_order_acquire) != NULL)
-			continue;
-		struct hk_pagemap_leaf *leaf = hk_os_map(hk_round_up(sizeof *leaf, HK_PAGE_BYTES), HK_PAGE_BYTES,
-							 "hakmem: page map");
-		if (leaf == NULL)
+		bool below = i < HK_COUNT(hk_pagemap_root);
+		if (!pagemap_cover_leaf(below ? &hk_pagemap_root[i] : &hk_pagemap_top[i - HK_COUNT(hk_pagemap_root)]))
 			return false;
-		if (!atomic_compare_exchange_strong(&hk_pagemap_root[i], &expected, leaf))
-			hk_os_unmap(leaf, hk_round_up(sizeof *leaf, HK_PAGE_BYTES));
 	}
 	return true;
 }

@@ -17,8 +17,6 @@
 
 #include <stdatomic.h>
 
-/* The kernel maps from the top down: so the root's last entry is the one in use, and what the linker puts behind it
- * shares its page. */
 #ifdef __x86_64__
 #define HK_PAGEMAP_ADDRESS_BITS 47
 #else
@@ -66,14 +64,20 @@ struct hk_pagemap_leaf {
 	_Atomic uintptr_t owner[HK_PAGEMAP_LEAF_REGIONS];
 };
 
-extern struct hk_pagemap_leaf *_Atomic hk_pagemap_root[HK_PAGEMAP_LEAVES];
+/* The kernel maps from the top down, beginning somewhere in the uppermost TiB (28 random bits in a page's number): the
+ * root's last entries stand apart, where they take no page of their own. */
+#define HK_PAGEMAP_TOP 16u
+extern struct hk_pagemap_leaf *_Atomic hk_pagemap_top[HK_PAGEMAP_TOP];
+extern struct hk_pagemap_leaf *_Atomic hk_pagemap_root[HK_PAGEMAP_LEAVES - HK_PAGEMAP_TOP];
 
 static HK_ALWAYS struct hk_pagemap_leaf *hk_pagemap_leaf(uintptr_t address)
 {
-	uintptr_t index = address >> HK_PAGEMAP_LEAF_SHIFT;
+	uintptr_t index = address >> HK_PAGEMAP_LEAF_SHIFT, top = index - (HK_PAGEMAP_LEAVES - HK_PAGEMAP_TOP);
+	/* consume order: the leaf was zeroed and complete before it was published */
+	if (HK_LIKELY(top < HK_PAGEMAP_TOP))
+		return atomic_load_explicit(&hk_pagemap_top[top], memory_order_relaxed);
 	if (HK_UNLIKELY(index >= HK_PAGEMAP_LEAVES))
 		return NULL;
-	/* consume order: the leaf was zeroed and complete before it was published */
 	return atomic_load_explicit(&hk_pagemap_root[index], memory_order_relaxed);
 }
 
@@ -95,8 +99,7 @@ static HK_ALWAYS unsigned hk_pagemap_kind(const void *pointer)
 static HK_ALWAYS uintptr_t hk_pagemap_owner(const void *pointer)
 {
 	uintptr_t address = (uintptr_t)pointer;
-	struct hk_pagemap_leaf *leaf = atomic_load_explicit(&hk_pagemap_root[address >> HK_PAGEMAP_LEAF_SHIFT],
-							    memory_order_relaxed);
+	struct hk_pagemap_leaf *leaf = hk_pagemap_leaf(address);
 	return atomic_load_explicit(&leaf->owner[(address >> HK_SUPERSLAB_SHIFT) % HK_PAGEMAP_LEAF_REGIONS],
 				    memory_order_acquire);
 }

@@ -11,7 +11,7 @@
 #define META_CHUNK_UNITS 64u
 #define META_CHUNK_BYTES (META_CHUNK_UNITS * HK_META_UNIT_BYTES)
 #define META_BUMP_BYTES  (64u * 1024)
-#define META_FIRST_BYTES 1024u /* a chunk, a thread and some large blocks: a small process needs no page for them */
+#define META_FIRST_BYTES 320u /* a chunk, a thread and some large blocks: a small process needs no page for them */
 
 struct meta_chunk {
 	struct meta_chunk *next;

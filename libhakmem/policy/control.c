@@ -35,6 +35,7 @@
 #include "base/log.h"
 #include "base/options.h"
 #include "base/syscall.h"
+#include "os/mark.h"
 #include "policy/board.h"
 #include "policy/flush.h"
 #include "policy/stats.h"
@@ -314,8 +315,13 @@ HK_COLD void hk_control_start(void)
 		atomic_store_explicit(&control_skips, skips - 1, memory_order_relaxed);
 		return;
 	}
-	if (!control_is_own_process())
-		return;
+	if (!control_is_own_process()) {
+		/* on its parent's memory, or a copy from before there was a mark to tell it */
+		if (!hk_mark_is_copy_of((int)hk_sys0(SYS_getppid)))
+			return;
+		hk_control_postfork_child();
+	}
+	hk_mark_make();
 	/* Blocked before the phase moves: a handler must neither run in the thread nor fork in between. */
 	if (hk_sys4(SYS_rt_sigprocmask, SIG_SETMASK, &all, &saved, sizeof saved) != 0)
 		return;

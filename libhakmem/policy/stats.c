@@ -74,20 +74,20 @@ void hk_locks_reset_all(void)
 
 static void stats_move(struct hkp_stats *to, const struct hkp_stats *from)
 {
-	memcpy(to, from, sizeof *to);
+	memcpy(to, from, offsetof(struct hkp_stats, classes));
 	to->magic = HKP_STATS_MAGIC;
 	to->version = HKP_STATS_VERSION;
 	to->size = HKP_STATS_BYTES;
 	to->n_classes = HK_CLASSES;
 	atomic_store_explicit(&hk_counters, to, memory_order_release);
-	hk_cold_publish();
+	hk_cold_publish(to->classes);
 }
 
 /* A later segment (after the control thread was stopped, say) takes the place of the one before, address and
  * all: a thread may be about to write there. */
 int hk_stats_publish(int memfd)
 {
-	struct hkp_stats now;
+	struct hk_counters_home now;
 	hk_locks_take_all();
 	struct hkp_stats *before = hk_stats();
 	bool again = hk_counters_published();
@@ -96,7 +96,7 @@ int hk_stats_publish(int memfd)
 			       MAP_SHARED | (again ? MAP_FIXED : 0), memfd, 0);
 	bool ok = address >= 0 || address <= -4096;
 	if (ok)
-		stats_move((struct hkp_stats *)address, &now);
+		stats_move((struct hkp_stats *)address, (struct hkp_stats *)&now);
 	hk_locks_drop_all();
 	return ok ? 0 : (int)address;
 }
@@ -105,7 +105,7 @@ void hk_stats_prefork(void)
 {
 	struct hkp_stats *shared = hk_stats();
 	if (hk_counters_published())
-		memcpy(&hk_counters_home, shared, sizeof *shared);
+		memcpy(&hk_counters_home, shared, sizeof hk_counters_home);
 }
 
 void hk_stats_unpublish(void)
@@ -113,7 +113,7 @@ void hk_stats_unpublish(void)
 	struct hkp_stats *shared = hk_stats();
 	if (!hk_counters_published())
 		return;
-	atomic_store_explicit(&hk_counters, &hk_counters_home, memory_order_release);
+	atomic_store_explicit(&hk_counters, (struct hkp_stats *)&hk_counters_home, memory_order_release);
 	hk_sys2(SYS_munmap, shared, HKP_STATS_BYTES);
 }
 

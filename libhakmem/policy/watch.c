@@ -31,8 +31,8 @@
 #define WATCH_PATH_MAX  1024 /* cgroup paths get long */
 #define WATCH_WRITE_MAX 128  /* a trigger is some twenty bytes */
 
-static char watch_path[WATCH_PATH_MAX]; /* "" = watch nothing */
-static unsigned char watch_write[WATCH_WRITE_MAX];
+static char watch_path[WATCH_PATH_MAX] HK_PLACE_LAST; /* "" = watch nothing */
+static unsigned char watch_write[WATCH_WRITE_MAX] HK_PLACE_LAST;
 static size_t watch_write_length;
 static short watch_events; /* by the control thread in open */
 

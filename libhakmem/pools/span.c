@@ -9,7 +9,7 @@
 #define SPAN_BYTES_MIN ((size_t)64 << 20) /* kept in any case */
 
 static struct hk_lock span_lock = HK_LOCK_INIT(HK_RANK_LARGE);
-static struct hk_span spans[SPAN_SLOTS]; /* guarded by span_lock, as are the next two; in no order */
+static struct hk_span spans[SPAN_SLOTS] HK_PLACE_LAST; /* guarded by span_lock, as are the next two; in no order */
 static unsigned n_spans;
 static size_t span_touched_bytes;
 

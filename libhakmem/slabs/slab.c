@@ -460,9 +460,9 @@ static void slab_populate(struct hk_slab *slab, const struct hk_class_info *info
 	hk_run_touch(slab, n_pages);
 }
 
-bool hk_slabs_grow(struct hk_slabs *slabs)
+bool hk_slabs_grow(struct hk_slabs *slabs, unsigned class_idx)
 {
-	const struct hk_class_info *info = &hk_class_info[slabs->class_idx];
+	const struct hk_class_info *info = &hk_class_info[class_idx];
 	struct hk_slab *slab = hk_heap_take(info->n_slices);
 	if (slab == NULL)
 		return false;
@@ -471,15 +471,16 @@ bool hk_slabs_grow(struct hk_slabs *slabs)
 	HK_HINT_SET(slab->top, 0);
 	HK_HINT_SET(slab->n_free, 0);
 	HK_HINT_SET(slab->n_holes, 0);
-	HK_HINT_SET(slab->class_idx, (uint8_t)slabs->class_idx);
+	HK_HINT_SET(slab->class_idx, (uint8_t)class_idx);
 	HK_HINT_SET(slab->bitmap_ready, 0);
 	slab->bin = HK_BIN_NONE;
 	if (HK_HINT(slabs->n_slabs) >= SLAB_POPULATE_FROM && info->n_slices == 1)
 		slab_populate(slab, info);
-	hk_pagemap_set_kind(slab->base, slab->n_slices, hk_kind_of_class(slabs->class_idx));
-	atomic_fetch_or_explicit(&slab_classes[slabs->class_idx / 64], (uint64_t)1 << slabs->class_idx % 64,
+	hk_pagemap_set_kind(slab->base, slab->n_slices, hk_kind_of_class(class_idx));
+	atomic_fetch_or_explicit(&slab_classes[class_idx / 64], (uint64_t)1 << class_idx % 64,
 				 memory_order_relaxed);
 	hk_lock_take(&slabs->lock);
+	slabs->class_idx = class_idx;
 	HK_HINT_SET(slab->state, HK_SLAB_LIVE);
 	HK_HINT_SET(slabs->n_slabs, slabs->n_slabs + 1);
 	hk_count(slabs, 1);

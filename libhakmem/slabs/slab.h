@@ -21,7 +21,7 @@
 /* The slabs of one class.  Guard of everything: `lock`, which also guards the class's cold magazine. */
 struct hk_slabs {
 	struct hk_lock lock;
-	uint32_t class_idx;             /* constant */
+	uint32_t class_idx;             /* constant once there is a slab */
 	struct hk_slab *bins[HK_BINS];  /* bin 0 holds the fullest */
 	uint32_t n_slabs;
 	uint32_t n_empty;               /* of those, wholly free and kept */
@@ -53,8 +53,8 @@ enum hk_misuse { HK_MISUSE_NONE, HK_MISUSE_FOREIGN, HK_MISUSE_INTERIOR, HK_MISUS
  * is none to be given back. */
 enum hk_misuse hk_slabs_prepare(const struct hk_slabs *slabs, void *block);
 
-/* Under no lock: add one more slab; false without memory. */
-bool hk_slabs_grow(struct hk_slabs *slabs);
+/* Under no lock: add one more slab of this class, always the same one; false without memory. */
+bool hk_slabs_grow(struct hk_slabs *slabs, unsigned class_idx);
 
 /* Under no lock: give a chain of empty slabs back to the heap. */
 void hk_slabs_free_chain(struct hk_slab *chain);

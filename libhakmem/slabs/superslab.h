@@ -2,8 +2,9 @@
 /*
  * SuperSlabs: 2 MiB regions cut into 32 slices, and the heap that hands out runs of slices.
  *
- * A run serves a slab of some size class or one mid block.  All metadata lies in a unit elsewhere: one page
- * of slab records, then the bitmaps, whose pages stay untouched until something in their slabs is freed.
+ * A run serves a slab of some size class or one mid block.  All metadata lies in a unit elsewhere: the records
+ * of slabs, and on the same page the bitmaps of the first three slices, with which a small process gets by; then the
+ * other bitmaps, whose pages stay untouched until something in their slabs is freed.
  *
  * Each slice has a mask of touched pages (handed out since the kernel last took them back; presumed resident)
  * and of holes (touched, in a slab, and no block on them in use).
@@ -73,9 +74,11 @@ struct hk_superslab {
 	uint16_t touched[HK_SLICES];
 	uint16_t hole[HK_SLICES];
 	struct hk_slab slabs[HK_SLICES];
-	uint64_t bitmaps[HK_SLICES][HK_BITMAP_WORDS] HK_ALIGNED(4096);
+	uint64_t bitmaps[HK_SLICES][HK_BITMAP_WORDS] HK_ALIGNED(512); /* none lies on two pages */
 };
-_Static_assert(sizeof(struct hk_superslab) == HK_META_UNIT_BYTES, "a unit is made to measure");
+_Static_assert(sizeof(struct hk_superslab) <= HK_META_UNIT_BYTES &&
+		       sizeof(struct hk_superslab) > HK_META_UNIT_BYTES - HK_PAGE_BYTES, "a unit is made to measure");
+_Static_assert(sizeof(uint64_t[HK_BITMAP_WORDS]) == 512, "so that bitmaps share pages evenly");
 
 /* The slab or mid run that covers a pointer into a SuperSlab. */
 static inline struct hk_slab *hk_slab_of(const void *pointer)

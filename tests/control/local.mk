@@ -5,6 +5,8 @@ control_test_sources = \
 	tests/control/harness.h \
 	tests/control/stubs.c \
 	libhakmem/front/identity.c \
+	libhakmem/os/mark.c \
+	libhakmem/os/pages.c \
 	libhakmem/policy/board.c \
 	libhakmem/policy/control.c \
 	libhakmem/policy/control_loop.c \

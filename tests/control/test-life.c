@@ -382,6 +382,24 @@ static void test_fork_while_held(void)
 	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
 }
 
+/* Made by a bare system call, and before there was anything that would tell it. */
+static void test_unseen_copy(void)
+{
+	int status;
+	pid_t pid;
+
+	hk_control_init(environ);
+	pid = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
+	if (pid == 0) {
+		hk_control_poke();
+		CHECK(wait_until(thread_is_there, 2000));
+		CHECK(task_count() == 2 && core.unpublishes == 1);
+		_exit(0);
+	}
+	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+	CHECK(task_count() == 1);
+}
+
 static int vfork_child(void *unused)
 {
 	(void)unused;
@@ -686,6 +704,7 @@ int main(void)
 	        {"wake", test_wake, false},
 	        {"fork", test_fork, false},
 	        {"fork while held or starting", test_fork_while_held, false},
+	        {"a copy that nobody was told of", test_unseen_copy, false},
 	        {"a vfork child starts and stops nothing", test_vfork_child_starts_nothing, false},
 	        {"pthread_exit from main ends the process", test_pthread_exit_ends_the_process, false},
 	        {"exit during a flush", test_exit_during_a_flush, false},

@@ -634,6 +634,43 @@ static void no_thread_goes_past_its_magazines_for_long(void **state)
 	assert_ptr_not_equal(hk_self->set, &hk_set_none); /* it is over */
 }
 
+/* Those that do little have none at all; and whose were taken waits as long again. */
+static void a_thread_has_magazines_once_it_asks_often(void **state)
+{
+	struct hk_sweep sweep = {0};
+	(void)state;
+	unit_own_slab(64);
+	hk_free(hk_malloc(64));
+	hk_threads_bypass_first = 64;
+	for (unsigned round = 0; round < 2; round++) {
+		unsigned n = 0;
+		hk_lock_take(hk_flush_lock());
+		hk_threads_sweep(UINT64_MAX, &sweep);
+		hk_lock_drop(hk_flush_lock());
+		for (; hk_self->set == &hk_set_none && n < 1000; n += 2)
+			hk_free(hk_malloc(64));
+		assert_in_range(n, round == 0 ? 2 : 64, 66); /* the first set was from before the limit was raised */
+		assert_int_equal(hk_classes[hk_class_of(64)].n_slots, 0); /* what was freed went home, not to be cold */
+	}
+	hk_threads_bypass_first = 0;
+}
+
+/* What a lender gives past the magazines is one block, not a magazine full of them. */
+static void loans_past_the_magazines_are_no_new_memory(void **state)
+{
+	static void *blocks[40];
+	(void)state;
+	hk_threads_bypass_first = 64;
+	hk_self->bypass_left = 64;
+	for (unsigned i = 0; i < HK_COUNT(blocks); i++)
+		blocks[i] = hk_malloc(80);
+	assert_ptr_equal(hk_self->set, &hk_set_none);
+	assert_int_equal(slabs_of(80), 0);
+	for (unsigned i = 0; i < HK_COUNT(blocks); i++)
+		hk_free(blocks[i]);
+	hk_threads_bypass_first = 0;
+}
+
 static void nothing_is_a_size_like_another(void **state)
 {
 	(void)state;
@@ -673,6 +710,8 @@ int main(void)
 		cmocka_unit_test_setup(an_owners_old_word_is_no_more_than_a_hint, unit_flush),
 		cmocka_unit_test_setup(what_is_in_use_moves_together_past_the_magazines, unit_flush),
 		cmocka_unit_test_setup(no_thread_goes_past_its_magazines_for_long, unit_flush),
+		cmocka_unit_test_setup(a_thread_has_magazines_once_it_asks_often, unit_flush),
+		cmocka_unit_test_setup(loans_past_the_magazines_are_no_new_memory, unit_flush),
 		cmocka_unit_test_setup(cold_magazines_keep_to_their_bounds, unit_flush),
 		cmocka_unit_test_setup(the_slab_notices_what_is_no_block, unit_flush),
 		cmocka_unit_test_setup(nothing_is_a_size_like_another, unit_flush),

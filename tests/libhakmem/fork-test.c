@@ -83,6 +83,44 @@ static void bare_child_counts_for_itself(void **state)
 	child_counts_for_itself(bare_fork);
 }
 
+/* One thread, no control thread: nothing has to tell the child apart, and no page is spent on it. */
+static void small_process_has_no_mark(void **state)
+{
+	const _Atomic uint32_t *none = atomic_load(&hk_mark);
+	(void)state;
+	hk_free(hk_malloc(1000));
+	assert_ptr_equal(atomic_load(&hk_mark), none);
+	assert_int_equal(*none, HK_MARK_OWN);
+	assert_int_equal(child_of(bare_fork, work), 0);
+	hk_mark_make();
+	assert_ptr_not_equal(atomic_load(&hk_mark), none);
+	assert_int_equal(*atomic_load(&hk_mark), HK_MARK_OWN);
+}
+
+static void *allocate_once(void *arg)
+{
+	(void)arg;
+	hk_free(hk_malloc(1000));
+	return NULL;
+}
+
+static void child_with_two_threads(void)
+{
+	const _Atomic uint32_t *none = atomic_load(&hk_mark);
+	pthread_t thread;
+	hk_free(hk_malloc(1000));
+	pthread_create(&thread, NULL, allocate_once, NULL);
+	pthread_join(thread, NULL);
+	if (atomic_load(&hk_mark) == none)
+		_exit(35);
+}
+
+static void second_thread_brings_the_mark(void **state)
+{
+	(void)state;
+	assert_int_equal(child_of(fork, child_with_two_threads), 0);
+}
+
 /* A child of a child, by either way after either. */
 static void fork_again(void)
 {
@@ -170,6 +208,8 @@ static void child_flushes_to_the_end(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(second_thread_brings_the_mark),
+		cmocka_unit_test(small_process_has_no_mark), /* from here on there is one */
 		cmocka_unit_test(child_flushes_to_the_end),
 		cmocka_unit_test(held_lock_is_said),
 		cmocka_unit_test(child_may_start_a_thread),

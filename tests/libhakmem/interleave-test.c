@@ -262,8 +262,8 @@ static void around_begin(size_t bytes, const unsigned *freed, unsigned n_freed)
 {
 	void *blocks[HK_COUNT(around_blocks)];
 	struct hk_slab *empties = NULL;
-	around = (struct hk_slabs){.lock = HK_LOCK_INIT(HK_RANK_CLASS), .class_idx = hk_class_of(bytes)};
-	hk_slabs_grow(&around);
+	around = (struct hk_slabs){.lock = HK_LOCK_INIT(HK_RANK_CLASS)};
+	hk_slabs_grow(&around, hk_class_of(bytes));
 	hk_slabs_take(&around, around_blocks, HK_COUNT(around_blocks));
 	for (unsigned i = 0; i < n_freed; i++)
 		blocks[i] = around_blocks[freed[i]];

@@ -29,7 +29,7 @@ static void model_take(struct model *model, unsigned want)
 	hk_lock_take(&model->slabs.lock);
 	while ((n = hk_slabs_take(&model->slabs, out, want)) == 0) {
 		hk_lock_drop(&model->slabs.lock);
-		assert_true(hk_slabs_grow(&model->slabs));
+		assert_true(hk_slabs_grow(&model->slabs, model->slabs.class_idx));
 		hk_lock_take(&model->slabs.lock);
 	}
 	hk_lock_drop(&model->slabs.lock);

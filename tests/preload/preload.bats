@@ -270,6 +270,36 @@ build() {
 	[[ "$output" == *"Invalid write of size 1"* ]]
 }
 
+@test "a small process has eight pages of its own more than without the library, at most" {
+	build small <<-'END'
+		#include <fcntl.h>
+		#include <stdio.h>
+		#include <stdlib.h>
+		#include <string.h>
+		#include <unistd.h>
+		int main(void)
+		{
+			char text[4096] = "";
+			int fd = open("/proc/self/smaps_rollup", O_RDONLY);
+			char *volatile block = malloc(100);
+			*block = 1;
+			return read(fd, text, sizeof text - 1) > 0 ? atoi(strstr(text, "Anonymous:") + 10) / 4 : 0;
+		}
+	END
+	[ "$(getconf PAGESIZE)" = 4096 ] || skip "larger pages"
+	local i with without most=0 least=255
+	for i in 1 2 3 4 5; do # the pages of the stack depend on where it begins
+		without=0 with=0
+		./small || without=$?
+		LD_PRELOAD=$HKTEST_LIB ./small || with=$?
+		most=$((with > most ? with : most))
+		least=$((without < least ? without : least))
+	done
+	echo "$most pages with it, $least without"
+	# six, one that the stack may need, and one where the kernel draws more than 28 bits for the addresses of mappings
+	[ "$least" -gt 0 ] && [ $((most - least)) -le 8 ]
+}
+
 @test "row 27: a static program is not ours, and runs" {
 	build static -static <<-'END'
 		#include <stdio.h>
