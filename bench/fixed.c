@@ -22,16 +22,17 @@ static double private_kib(void)
 
 static void run_trivial(int argc, char **argv)
 {
-	volatile char *p;
+	struct worker_memory before = worker_memory(), after;
+	volatile char *p = worker_keep(malloc(100));
 
 	(void)argc;
 	(void)argv;
-	worker_report((double)worker_memory().rss_kib, "rss_kib");
-	worker_report(private_kib(), "private_kib");
-	p = worker_keep(malloc(100));
 	*p = 1;
-	worker_report((double)worker_memory().rss_kib, "rss_one_kib");
-	worker_report(private_kib(), "private_one_kib");
+	after = worker_memory(); /* before anything else is done: reports take memory too */
+	worker_report((double)before.rss_kib, "rss_kib");
+	worker_report((double)before.anonymous_kib, "private_kib");
+	worker_report((double)after.rss_kib, "rss_one_kib");
+	worker_report((double)after.anonymous_kib, "private_one_kib");
 }
 
 static pthread_barrier_t worked, ended;

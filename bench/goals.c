@@ -76,7 +76,7 @@ const struct bench_goal bench_goals[] = {
          BENCH_LIMIT,
          NULL,
          4},
-        LIMIT("trivial process", "KiB private", "trivial", "private_kib", 130),
+        LIMIT("trivial process", "KiB private", "trivial", "private_one_kib", 130),
         LIMIT("mixed 8..1024 B, peak over requested", "ratio", "load mixed", "ratio", 1.03),
         LIMIT("redis after FLUSHALL, idle", "MiB total", "hakmemd redis 6", "idle", 20),
 

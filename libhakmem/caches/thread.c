@@ -512,13 +512,17 @@ static HK_NOINLINE void *thread_take_large(struct hk_thread *self, unsigned clas
 	return thread_take(self, class_idx, batch, want);
 }
 
+/* Past the magazines it is no activity, either: a thread that woke for a moment, or one whose magazines a flush took. */
 static void *thread_take_own(unsigned class_idx)
 {
 	struct hk_thread *self = thread_self();
-	unsigned capacity = self != NULL && !thread_bypasses(self) ? thread_prepare(self, class_idx, false) : 0;
+	bool direct = self != NULL && thread_bypasses(self);
+	unsigned capacity = self != NULL && !direct ? thread_prepare(self, class_idx, false) : 0;
 	unsigned want = HK_MIN(capacity / 2, HK_BATCH - 1) + 1;
-	return want <= THREAD_BATCH_SMALL ? thread_take_small(self, class_idx, want)
-					  : thread_take_large(self, class_idx, want);
+	void *block = want <= THREAD_BATCH_SMALL ? thread_take_small(self, class_idx, want)
+						 : thread_take_large(self, class_idx, want);
+	hk_counters_touch(!direct);
+	return block;
 }
 
 /* A block out of the lender's magazine, or NULL where that is empty. */
@@ -536,11 +540,7 @@ void *hk_thread_take(unsigned class_idx)
 	unsigned from = hk_loan_from(class_idx);
 	void *block = HK_LIKELY(from == class_idx) ? NULL : thread_borrow(class_idx, from);
 	/* Out of a magazine it is no activity: a program whose timer asks for a block now and then is idle. */
-	if (block != NULL)
-		return block;
-	block = thread_take_own(from);
-	hk_counters_touch();
-	return block;
+	return block != NULL ? block : thread_take_own(from);
 }
 
 /* Half of a magazine that is full, at most `most`, out of it: the older half, as the newer blocks are warm, unless
@@ -590,15 +590,15 @@ static HK_NOINLINE void thread_give_large(struct hk_thread *self, unsigned class
 void hk_thread_give(unsigned class_idx, void *block)
 {
 	struct hk_thread *self = thread_self();
-	bool direct = self == NULL || thread_bypasses(self);
-	unsigned capacity = !direct ? thread_prepare(self, class_idx, true) : 0;
+	bool direct = self != NULL && thread_bypasses(self);
+	unsigned capacity = self != NULL && !direct ? thread_prepare(self, class_idx, true) : 0;
 	if (capacity == 0)
-		hk_cold_give(class_idx, &block, 1, 0, direct);
+		hk_cold_give(class_idx, &block, 1, 0, direct || self == NULL);
 	else if (capacity / 2 < THREAD_BATCH_SMALL)
 		thread_give_small(self, class_idx, block);
 	else
 		thread_give_large(self, class_idx, block);
-	hk_counters_touch();
+	hk_counters_touch(!direct);
 }
 
 /* ---- thread exit --------------------------------------------------------------------------------------- */
@@ -633,7 +633,7 @@ static void thread_exit(void *arg)
 	hk_threads.free = self;
 	hk_count(threads, -1);
 	hk_lock_drop(&hk_threads.lock);
-	hk_counters_touch();
+	hk_counters_touch(true);
 }
 
 void hk_threads_init(void)

@@ -20,7 +20,7 @@ static void mid_count(int64_t pages)
 	hk_count(mid_bytes, pages * (int64_t)HK_PAGE_BYTES);
 	hk_count(used_bytes, pages * (int64_t)HK_PAGE_BYTES);
 	hk_lock_drop(hk_heap_lock());
-	hk_counters_touch();
+	hk_counters_touch(true);
 }
 
 void *hk_mid_new(size_t bytes, bool *ret_zero)

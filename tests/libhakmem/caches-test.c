@@ -655,6 +655,23 @@ static void a_thread_has_magazines_once_it_asks_often(void **state)
 	hk_threads_bypass_first = 0;
 }
 
+static void a_thread_without_magazines_is_no_activity(void **state)
+{
+	uint64_t activity = hk_stats()->activity_nsec;
+	(void)state;
+	hk_threads_bypass_first = 64;
+	hk_self->bypass_left = 64;
+	for (unsigned i = 0; i < 10; i++) {
+		usleep(5000);
+		hk_free(hk_malloc(64));
+	}
+	assert_int_equal(hk_stats()->activity_nsec, activity);
+	hk_threads_bypass_first = 0;
+	hk_self->bypass_left = 0;
+	hk_free(hk_malloc(64));
+	assert_true(hk_stats()->activity_nsec > activity);
+}
+
 /* What a lender gives past the magazines is one block, not a magazine full of them. */
 static void loans_past_the_magazines_are_no_new_memory(void **state)
 {
@@ -711,6 +728,7 @@ int main(void)
 		cmocka_unit_test_setup(what_is_in_use_moves_together_past_the_magazines, unit_flush),
 		cmocka_unit_test_setup(no_thread_goes_past_its_magazines_for_long, unit_flush),
 		cmocka_unit_test_setup(a_thread_has_magazines_once_it_asks_often, unit_flush),
+		cmocka_unit_test_setup(a_thread_without_magazines_is_no_activity, unit_flush),
 		cmocka_unit_test_setup(loans_past_the_magazines_are_no_new_memory, unit_flush),
 		cmocka_unit_test_setup(cold_magazines_keep_to_their_bounds, unit_flush),
 		cmocka_unit_test_setup(the_slab_notices_what_is_no_block, unit_flush),
