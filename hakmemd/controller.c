@@ -119,6 +119,7 @@ static void controller_view(struct controller *controller, struct client *client
 	view->taken_bytes = controller_taken(&stats);
 	view->hot_bytes = stats.hot_bytes;
 	view->cold_bytes = stats.cold_bytes;
+	view->cached_bytes = stats.large_cached_bytes;
 	view->n_threads = (uint32_t)util_min(stats.threads, UINT32_MAX);
 	client->wants_cpu = policy_wants_cpu(config, view, now);
 	client->wants_held = policy_wants_held(config, view, now);
@@ -444,7 +445,7 @@ static void controller_observe(struct controller *controller, struct client *cli
 	const struct policy_advice *advice, const struct why *why, uint64_t now)
 {
 	/* Threads that rest are asked at level 0, but not for what is cold. */
-	uint64_t bytes = policy_reach_bytes(advice->client, advice->rest ? 1 : advice->level);
+	uint64_t bytes = policy_reach_bytes(advice->client, advice->rest ? 2 : advice->level);
 	struct policy_outcome outcome = {.level = advice->level,
 		.claimed_bytes = bytes,
 		.actual_bytes = bytes,

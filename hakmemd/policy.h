@@ -21,7 +21,8 @@
  *   who       Clients inside the domain only, not excluded, with at least floor to give; idle ones first, then by
  *             what they gave per microsecond, what they hold and how true their word was; those whose cgroup
  *             is within its memory.low last.
- *   reach     A round at level 0 empties cold magazines alone: there floor, order and budget go by what is in them.
+ *   reach     Floor, order and budget of a round go by what its depth reaches: level 0 cold magazines alone, level 1 all
+ *             but what is kept of freed large blocks.
  *   budget    A round asks for so many bytes and no more: as many as headroom lacks, and at least an amount that
  *             doubles from round to round while pressure persists and halves when what came back was taken
  *             again.  At depth 3 there is no budget.
@@ -165,6 +166,7 @@ struct policy_client {
 	uint64_t taken_bytes;      /* grows when the program takes memory: SuperSlabs made, mid and large */
 	uint64_t hot_bytes;        /* in the magazines of its threads, as it says */
 	uint64_t cold_bytes;       /* in its cold magazines, as it says; UINT64_MAX = is not known, so all may be */
+	uint64_t cached_bytes;     /* in freed large blocks that it keeps, as it says */
 	uint64_t held_bytes;       /* by the kernel's account; 0 = was not read for this step */
 	uint32_t n_threads;        /* that have any */
 	uint32_t seed;             /* of its part of the jitter; 0 = none */
@@ -280,8 +282,9 @@ uint64_t policy_stall_usec(const struct policy_domain *domain, bool full, uint64
 /* True where the host's stall counter is not to be believed at `now_nsec`. */
 bool policy_blinded(const struct policy_domain *domain, uint64_t now_nsec);
 
-/* What a flush of that level reaches, by the client's word: what is releasable, or at level 0 what of it is cold.  (A step
- * of the decay is done there as well; but what that gives would go back a little later without us.) */
+/* What a flush of that level reaches, by the client's word: what is releasable, but at level 0 only what of it is cold (a
+ * step of the decay is done there as well, but what that gives would go back a little later without us), and at level 1
+ * not what is kept of freed large blocks.  How much lies in page holes, which level 1 leaves too, it does not say. */
 uint64_t policy_reach_bytes(const struct policy_client *client, unsigned level);
 
 /* What budgets of bytes and rank go by: the same, as far as its word was true so far. */

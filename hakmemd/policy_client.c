@@ -52,7 +52,11 @@ const char *policy_verdict_words(enum policy_verdict verdict)
 
 uint64_t policy_reach_bytes(const struct policy_client *client, unsigned level)
 {
-	return level ? client->releasable_bytes : util_min(client->cold_bytes, client->releasable_bytes);
+	uint64_t releasable = client->releasable_bytes;
+
+	if (level == 0)
+		return util_min(client->cold_bytes, releasable);
+	return level == 1 ? releasable - util_min(client->cached_bytes, releasable) : releasable;
 }
 
 uint64_t policy_expected_bytes(const struct policy_client *client, unsigned level)

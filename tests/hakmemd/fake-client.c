@@ -3,8 +3,8 @@
  * A process that speaks the protocol without being on libhakmem: for the daemon's tests.
  *
  * It holds real memory, which a FLUSH unmaps, so that what the daemon measures is real.  It prints a line for
- * each frame that it gets.  --hold is what it holds, --cold what of it it says is in cold magazines (all), --hot what its
- * eight threads keep.  --mode chooses how it misbehaves:
+ * each frame that it gets.  --hold is what it holds, --cold what of it it says is in cold magazines (all), --cached what
+ * in freed large blocks (none), --hot what its eight threads keep.  --mode chooses how it misbehaves:
  *   normal     as libhakmem would
  *   unsealed, short, no-fd, two-fds, many-fds, hugetlb, regular   a wrong stats segment, or a wrong number of them
  *   wild       a stats segment full of nonsense behind its head
@@ -44,6 +44,7 @@ struct fake {
 	struct hkp_stats *stats;
 	size_t held_bytes;
 	uint64_t hot_bytes;
+	uint64_t cached_bytes;
 	uint64_t cold_bytes; /* UINT64_MAX = as much as it says it could give */
 	void *held;
 	unsigned retries; /* connect again so many times, 100 ms apart */
@@ -106,6 +107,7 @@ static void hold(struct fake *fake)
 	fake->stats->mapped_bytes = fake->held_bytes + 1000000;
 	fake->stats->used_bytes = 1000000;
 	fake->stats->hot_bytes = fake->hot_bytes;
+	fake->stats->large_cached_bytes = fake->cached_bytes;
 	fake->stats->threads = 8;
 	fake->stats->superslabs = 7;
 	fake->stats->superslabs_empty = 3;
@@ -316,6 +318,8 @@ int main(int argc, char **argv)
 			fake.held_bytes = (size_t)atol(argv[i + 1]);
 		else if (!strcmp(argv[i], "--hot"))
 			fake.hot_bytes = (uint64_t)atol(argv[i + 1]);
+		else if (!strcmp(argv[i], "--cached"))
+			fake.cached_bytes = (uint64_t)atol(argv[i + 1]);
 		else if (!strcmp(argv[i], "--cold"))
 			fake.cold_bytes = (uint64_t)atol(argv[i + 1]);
 		else if (!strcmp(argv[i], "--retries"))

@@ -41,7 +41,7 @@ static void test_floor(void **state)
 	assert_non_null(world_advice(world, A2));
 }
 
-/* ---- level 0 reaches cold magazines alone ---- */
+/* ---- what a depth reaches ---- */
 
 /* A second at low, in which A1 has 64 MiB to give and A2 the same. */
 static void world_low(struct world *world, uint64_t a1_cold_bytes, uint64_t a2_cold_bytes)
@@ -108,6 +108,27 @@ static void test_cold_is_for_level_0(void **state)
 	assert_int_equal(world->n_advice, 1);
 	assert_int_equal(world->advice[0].level, 1);
 	assert_int_equal(world_asked(world), 16 * MIB);
+}
+
+static void test_cached_is_not_for_level_1(void **state)
+{
+	struct world *world = *state;
+
+	world_small_budget(world);
+	world->clients[A1].cached_bytes = 63 * MIB + MIB / 2;
+	world->clients[A2].cached_bytes = 60 * MIB;
+	world_second(world, A, 250, 0);
+	assert_int_equal(world->domains[A].round_level, 1);
+	assert_int_equal(world->clients[A1].verdict, POLICY_FLOOR);
+	assert_non_null(world_advice(world, A2));
+	assert_int_equal(world->domains[A].left_bytes, 12 * MIB);
+	world->clients[A1].cached_bytes = 1024 * MIB; /* no more than all */
+	world_step(world);
+	assert_int_equal(world->clients[A1].verdict, POLICY_FLOOR);
+	world_seconds(world, 1);
+	world_second(world, A, 250, 0);
+	assert_int_equal(world->domains[A].round_level, 2);
+	assert_non_null(world_advice(world, A1));
 }
 
 static void test_order(void **state)
@@ -327,7 +348,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_deeper_while_it_lasts), TEST(test_only_inside), TEST(test_floor), TEST(test_order),
 		TEST(test_cold_floor), TEST(test_cold_order), TEST(test_cold_budget), TEST(test_cold_is_releasable),
-		TEST(test_cold_is_for_level_0),
+		TEST(test_cold_is_for_level_0), TEST(test_cached_is_not_for_level_1),
 		TEST(test_busy_waits_for_deeper), TEST(test_omit), TEST(test_paused), TEST(test_budget_doubles),
 		TEST(test_budget_begins_anew), TEST(test_budget_covers_shortage), TEST(test_everything_has_no_budget),
 		TEST(test_headroom_paces_rounds), TEST(test_regret_halves_the_budget), TEST(test_at_once),
