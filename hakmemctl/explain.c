@@ -61,7 +61,7 @@ static void explain_around(const json_t *answer)
 
 static void explain_print(const json_t *answer)
 {
-	char a[32], b[32];
+	char a[32], b[32], c[32];
 	bool idle = json_is_true(json_object_get(answer, "idle"));
 
 	printf("%s (pid %" PRIu64 ", uid %" PRIu64 ")\n", ctl_text(answer, "comm"), ctl_number(answer, "pid"),
@@ -71,8 +71,9 @@ static void explain_print(const json_t *answer)
 	printf("quiet:       for %s%s\n", text_duration(ctl_real(answer, "quiet_seconds"), a, sizeof a),
 		idle ? json_is_true(json_object_get(answer, "idle_flushed")) ? ": idle, and asked for that once" : ": idle"
 		     : ": not idle");
-	printf("could give:  %s, expected %s (its word was %.0f %% true), at %s/us\n",
+	printf("could give:  %s, at level 0 %s; expected %s (its word was %.0f %% true), at %s/us\n",
 		text_bytes(ctl_number(answer, "releasable_bytes"), a, sizeof a),
+		text_bytes(ctl_number(answer, "cold_bytes"), c, sizeof c),
 		text_bytes(ctl_number(answer, "expected_bytes"), b, sizeof b), ctl_real(answer, "trust") * 100,
 		text_bytes((uint64_t)ctl_real(answer, "bytes_per_usec"), (char[32]){0}, 32));
 	explain_last(answer);

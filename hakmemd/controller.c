@@ -118,6 +118,8 @@ static void controller_view(struct controller *controller, struct client *client
 	view->releasable_bytes = client->said_bytes = stats.releasable_bytes;
 	view->taken_bytes = controller_taken(&stats);
 	view->hot_bytes = stats.hot_bytes;
+	view->cold_bytes = stats.cold_bytes;
+	view->cached_bytes = stats.large_cached_bytes;
 	view->n_threads = (uint32_t)util_min(stats.threads, UINT32_MAX);
 	client->wants_cpu = policy_wants_cpu(config, view, now);
 	client->wants_held = policy_wants_held(config, view, now);
@@ -442,9 +444,11 @@ void controller_gone(struct controller *controller, struct client *client)
 static void controller_observe(struct controller *controller, struct client *client,
 	const struct policy_advice *advice, const struct why *why, uint64_t now)
 {
+	/* Threads that rest are asked at level 0, but not for what is cold. */
+	uint64_t bytes = policy_reach_bytes(advice->client, advice->rest ? 2 : advice->level);
 	struct policy_outcome outcome = {.level = advice->level,
-		.claimed_bytes = advice->client->releasable_bytes,
-		.actual_bytes = advice->client->releasable_bytes,
+		.claimed_bytes = bytes,
+		.actual_bytes = bytes,
 		.usec = 1000,
 		.target_bytes = advice->target_bytes,
 		.taken_bytes = advice->client->taken_bytes};

@@ -98,7 +98,7 @@ static bool policy_protected(const struct policy_client *client, const struct po
 
 static double policy_rank(const struct policy_client *client, const struct policy_domain *asking)
 {
-	double rank = client->bytes_per_usec * (double)policy_expected_bytes(client);
+	double rank = client->bytes_per_usec * (double)policy_expected_bytes(client, (unsigned)asking->round_level);
 
 	if (client->idle)
 		rank += POLICY_RANK_IDLE;
@@ -114,7 +114,7 @@ static enum policy_verdict policy_judge_pressure(const struct policy_config *con
 
 	if (client->busy_level >= domain->round_level)
 		return POLICY_BUSY;
-	if (client->releasable_bytes < config->floor_bytes)
+	if (policy_reach_bytes(client, level) < config->floor_bytes)
 		return POLICY_FLOOR;
 	if (policy_held_off(client, now, level))
 		return POLICY_HELD_OFF;
@@ -219,7 +219,7 @@ static void policy_sort(struct policy_advice *advice, size_t n_advice)
 static bool policy_spend(struct policy_advice *advice)
 {
 	struct policy_domain *domain = advice->domain;
-	uint64_t expected = policy_expected_bytes(advice->client);
+	uint64_t expected = policy_expected_bytes(advice->client, advice->level);
 
 	if (!domain || domain->left_bytes == UINT64_MAX)
 		return true;

@@ -21,6 +21,8 @@
  *   who       Clients inside the domain only, not excluded, with at least floor to give; idle ones first, then by
  *             what they gave per microsecond, what they hold and how true their word was; those whose cgroup
  *             is within its memory.low last.
+ *   reach     Floor, order and budget of a round go by what its depth reaches: level 0 cold magazines alone, level 1 all
+ *             but what is kept of freed large blocks.
  *   budget    A round asks for so many bytes and no more: as many as headroom lacks, and at least an amount that
  *             doubles from round to round while pressure persists and halves when what came back was taken
  *             again.  At depth 3 there is no budget.
@@ -139,7 +141,7 @@ struct policy_domain {
 	X(ASKED, "asked", "asked to give memory back")                                                        \
 	X(EXCLUDED, "excluded", "excluded by the configuration (Exclude=)")                                   \
 	X(BETWEEN, "between-rounds", "the domain waits to see what its latest round did")                     \
-	X(FLOOR, "floor", "could give less than is worth waking it (FloorBytes=)")                            \
+	X(FLOOR, "floor", "could give less, at the depth asked for, than is worth waking it (FloorBytes=)") \
 	X(BUSY, "busy", "a flush at least as deep is under way")                                              \
 	X(HELD_OFF, "held-off", "left alone for a while, for what its flushes came to")                       \
 	X(BUDGET, "budget", "others were asked first, and they had enough to give")                           \
@@ -163,6 +165,8 @@ struct policy_client {
 	uint64_t cpu_nsec;         /* of the whole process */
 	uint64_t taken_bytes;      /* grows when the program takes memory: SuperSlabs made, mid and large */
 	uint64_t hot_bytes;        /* in the magazines of its threads, as it says */
+	uint64_t cold_bytes;       /* in its cold magazines, as it says; UINT64_MAX = is not known, so all may be */
+	uint64_t cached_bytes;     /* in freed large blocks that it keeps, as it says */
 	uint64_t held_bytes;       /* by the kernel's account; 0 = was not read for this step */
 	uint32_t n_threads;        /* that have any */
 	uint32_t seed;             /* of its part of the jitter; 0 = none */
@@ -278,8 +282,13 @@ uint64_t policy_stall_usec(const struct policy_domain *domain, bool full, uint64
 /* True where the host's stall counter is not to be believed at `now_nsec`. */
 bool policy_blinded(const struct policy_domain *domain, uint64_t now_nsec);
 
-/* What budgets of bytes and rank go by: releasable, as far as its word was true so far. */
-uint64_t policy_expected_bytes(const struct policy_client *client);
+/* What a flush of that level reaches, by the client's word: what is releasable, but at level 0 only what of it is cold (a
+ * step of the decay is done there as well, but what that gives would go back a little later without us), and at level 1
+ * not what is kept of freed large blocks.  How much lies in page holes, which level 1 leaves too, it does not say. */
+uint64_t policy_reach_bytes(const struct policy_client *client, unsigned level);
+
+/* What budgets of bytes and rank go by: the same, as far as its word was true so far. */
+uint64_t policy_expected_bytes(const struct policy_client *client, unsigned level);
 
 const char *policy_level_name(enum hkp_pressure level);
 const char *policy_verdict_name(enum policy_verdict verdict);

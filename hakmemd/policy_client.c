@@ -22,6 +22,7 @@ void policy_client_init(struct policy_client *client, const struct policy_config
 {
 	memset(client, 0, sizeof *client);
 	client->busy_level = -1;
+	client->cold_bytes = UINT64_MAX;
 	client->backoff_nsec = config->client_interval_nsec;
 	client->bytes_per_usec = POLICY_PRIOR_RATE;
 	client->trust = 1;
@@ -49,9 +50,18 @@ const char *policy_verdict_words(enum policy_verdict verdict)
 	return (size_t)verdict < ARRAY_SIZE(texts) ? texts[verdict] : "unknown";
 }
 
-uint64_t policy_expected_bytes(const struct policy_client *client)
+uint64_t policy_reach_bytes(const struct policy_client *client, unsigned level)
 {
-	return (uint64_t)((double)client->releasable_bytes * client->trust);
+	uint64_t releasable = client->releasable_bytes;
+
+	if (level == 0)
+		return util_min(client->cold_bytes, releasable);
+	return level == 1 ? releasable - util_min(client->cached_bytes, releasable) : releasable;
+}
+
+uint64_t policy_expected_bytes(const struct policy_client *client, unsigned level)
+{
+	return (uint64_t)((double)policy_reach_bytes(client, level) * client->trust);
 }
 
 /* Its own part of a quarter of `nsec`, other for each `n`: a mix of its seed, for the policy has no random source. */

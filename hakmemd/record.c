@@ -107,6 +107,8 @@ static void record_view(FILE *file, const struct policy_client *view)
 #define X(name, member) record_number(file, name, (int64_t)view->member);
 	RECORD_VIEW(X)
 #undef X
+	if (view->cold_bytes != UINT64_MAX)
+		fprintf(file, ",\"cold\":%" PRIu64, view->cold_bytes);
 	record_number(file, "wants_cpu", client->wants_cpu);
 	record_number(file, "wants_held", client->wants_held);
 	putc('}', file);

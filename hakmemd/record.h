@@ -15,7 +15,8 @@
  *   survey    the client brought its figures up to date, which is not its program's doing (rebase)
  *   note      words for the reader
  * Domains go by cgroup id (0 = the host), clients by the daemon's id.  What is 0, empty, or never ("look"), is left
- * out; a target left out is all there is.
+ * out; a target left out is all there is.  Of a view "cold" is left out where it is not known, as in older records, and
+ * not where it is 0.
  */
 #ifndef HAKMEMD_RECORD_H
 #define HAKMEMD_RECORD_H
@@ -25,7 +26,8 @@
 
 #include "hakmemd/policy.h"
 
-/* X(name in the record, member): figures of a domain, a view and an outcome, besides those that are no plain numbers. */
+/* X(name in the record, member): figures of a domain, a view and an outcome, besides those that are no plain numbers, and
+ * cold_bytes. */
 #define RECORD_DOMAIN(X)                                                                                      \
 	X("sampled", sampled) X("triggered", triggered) X("some", some_usec) X("full", full_usec)             \
 	X("limit", limit_bytes) X("protected", protected_) X("reclaims", n_reclaims) X("stalls", n_stalls)    \
@@ -33,7 +35,7 @@
 #define RECORD_VIEW(X)                                                                                        \
 	X("activity", activity_nsec) X("changes", changes) X("releasable", releasable_bytes)                  \
 	X("cpu", cpu_nsec) X("has_cpu", has_cpu) X("taken", taken_bytes) X("held", held_bytes)                \
-	X("hot", hot_bytes) X("threads", n_threads) X("excluded", excluded) X("omit", omit)                   \
+	X("hot", hot_bytes) X("cached", cached_bytes) X("threads", n_threads) X("excluded", excluded) X("omit", omit)                   \
 	X("busy", busy_level) X("seed", seed)
 #define RECORD_OUTCOME(X)                                                                                     \
 	X("claimed", claimed_bytes) X("actual", actual_bytes) X("usec", usec) X("target", target_bytes)       \

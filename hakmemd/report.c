@@ -281,7 +281,8 @@ json_t *report_explain(const struct client *client)
 	json_object_set_new(object, "quiet_seconds",
 		json_real(policy->known ? report_seconds(policy->idle_since_nsec) : 0));
 	report_number(object, "releasable_bytes", policy->releasable_bytes);
-	report_number(object, "expected_bytes", policy_expected_bytes(policy));
+	report_number(object, "cold_bytes", policy_reach_bytes(policy, 0));
+	report_number(object, "expected_bytes", policy_expected_bytes(policy, POLICY_N_LEVELS - 1));
 	json_object_set_new(object, "trust", json_real((double)(int)(policy->trust * 1000) / 1000));
 	json_object_set_new(object, "bytes_per_usec", json_real((double)(uint64_t)policy->bytes_per_usec));
 	for (unsigned level = 0; level < POLICY_N_LEVELS; level++)

@@ -277,10 +277,10 @@ def frame(kind, payload=b"", seq=0, magic=MAGIC, major=1, length=None):
 
 
 def segment(releasable=0, activity=0, size=STATS_BYTES, seals=SEALS, flags=0, fill=None, magic=STATS_MAGIC):
-    """A stats segment; `fill` puts one value into every counter."""
+    """A stats segment; `fill` puts one value into every counter, else all that is releasable is in cold magazines."""
     fd = os.memfd_create("test", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING | flags)
     os.ftruncate(fd, size)
-    values = [fill] * ((STATS_BYTES - 16) // 8) if fill is not None else [activity, 0, 0, 0, 0, releasable]
+    values = [fill] * ((STATS_BYTES - 16) // 8) if fill is not None else [activity, 0, 0, 0, releasable, releasable]
     if not flags:
         os.pwrite(fd, struct.pack(f"<QII{len(values)}Q", magic, 1, STATS_BYTES, *values), 0)
     if seals:

@@ -46,6 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	loop_timer_set(daemon->controller.tick, 0);
 	fuzz_turn(daemon, 1);
 	FUZZ_HOLDS(daemon->registry.n_ready == 1);
-	FUZZ_HOLDS(policy_expected_bytes(&daemon->registry.clients[0]->policy) <= UINT64_C(1) << 60);
+	for (unsigned level = 0; level < POLICY_N_LEVELS; level++)
+		FUZZ_HOLDS(policy_expected_bytes(&daemon->registry.clients[0]->policy, level) <= UINT64_C(1) << 60);
 	return 0;
 }

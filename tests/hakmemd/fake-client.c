@@ -3,7 +3,8 @@
  * A process that speaks the protocol without being on libhakmem: for the daemon's tests.
  *
  * It holds real memory, which a FLUSH unmaps, so that what the daemon measures is real.  It prints a line for
- * each frame that it gets.  --hold is what it holds, --hot what it says its eight threads keep.  --mode chooses how it misbehaves:
+ * each frame that it gets.  --hold is what it holds, --cold what of it it says is in cold magazines (all), --cached what
+ * in freed large blocks (none), --hot what its eight threads keep.  --mode chooses how it misbehaves:
  *   normal     as libhakmem would
  *   unsealed, short, no-fd, two-fds, many-fds, hugetlb, regular   a wrong stats segment, or a wrong number of them
  *   wild       a stats segment full of nonsense behind its head
@@ -43,6 +44,8 @@ struct fake {
 	struct hkp_stats *stats;
 	size_t held_bytes;
 	uint64_t hot_bytes;
+	uint64_t cached_bytes;
+	uint64_t cold_bytes; /* UINT64_MAX = as much as it says it could give */
 	void *held;
 	unsigned retries; /* connect again so many times, 100 ms apart */
 };
@@ -104,8 +107,8 @@ static void hold(struct fake *fake)
 	fake->stats->mapped_bytes = fake->held_bytes + 1000000;
 	fake->stats->used_bytes = 1000000;
 	fake->stats->hot_bytes = fake->hot_bytes;
+	fake->stats->large_cached_bytes = fake->cached_bytes;
 	fake->stats->threads = 8;
-	fake->stats->cold_bytes = 2222;
 	fake->stats->superslabs = 7;
 	fake->stats->superslabs_empty = 3;
 	fake->stats->n_classes = 1;
@@ -113,6 +116,8 @@ static void hold(struct fake *fake)
 	if (is(fake, "wild"))
 		memset(&fake->stats->activity_nsec, 0xff, HKP_STATS_BYTES - offsetof(struct hkp_stats, activity_nsec));
 	fake->stats->releasable_bytes = is(fake, "liar") ? UINT64_C(1) << 40 : fake->held_bytes;
+	if (!is(fake, "wild"))
+		fake->stats->cold_bytes = fake->cold_bytes == UINT64_MAX ? fake->stats->releasable_bytes : fake->cold_bytes;
 }
 
 static void send_bytes(struct fake *fake, const void *bytes, size_t length, const int *fds, size_t n_fds)
@@ -203,7 +208,7 @@ static void answer(struct fake *fake, const struct hkp_frame *asked)
 		fake->held = NULL;
 		frame.result.released_bytes = fake->held_bytes;
 		stats->released_bytes += fake->held_bytes;
-		stats->releasable_bytes = 0;
+		stats->releasable_bytes = stats->cold_bytes = 0;
 	}
 	stats->flushes++;
 	stats->superslabs_made++; /* a flush changes figures too: that must not look like the program's doing */
@@ -300,7 +305,7 @@ static int live(struct fake *fake)
 
 int main(int argc, char **argv)
 {
-	struct fake fake = {.mode = "normal", .hot_bytes = 1111};
+	struct fake fake = {.mode = "normal", .hot_bytes = 1111, .cold_bytes = UINT64_MAX};
 	int code = 1;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -313,6 +318,10 @@ int main(int argc, char **argv)
 			fake.held_bytes = (size_t)atol(argv[i + 1]);
 		else if (!strcmp(argv[i], "--hot"))
 			fake.hot_bytes = (uint64_t)atol(argv[i + 1]);
+		else if (!strcmp(argv[i], "--cached"))
+			fake.cached_bytes = (uint64_t)atol(argv[i + 1]);
+		else if (!strcmp(argv[i], "--cold"))
+			fake.cold_bytes = (uint64_t)atol(argv[i + 1]);
 		else if (!strcmp(argv[i], "--retries"))
 			fake.retries = (unsigned)atoi(argv[i + 1]);
 	if (!fake.path)

@@ -41,6 +41,96 @@ static void test_floor(void **state)
 	assert_non_null(world_advice(world, A2));
 }
 
+/* ---- what a depth reaches ---- */
+
+/* A second at low, in which A1 has 64 MiB to give and A2 the same. */
+static void world_low(struct world *world, uint64_t a1_cold_bytes, uint64_t a2_cold_bytes)
+{
+	world->clients[A1].cold_bytes = a1_cold_bytes;
+	world->clients[A2].cold_bytes = a2_cold_bytes;
+	world_second(world, A, 75, 0);
+	assert_int_equal(world->domains[A].round_level, 0);
+}
+
+static void test_cold_floor(void **state)
+{
+	struct world *world = *state;
+
+	world_low(world, MIB - 1, MIB);
+	assert_null(world_advice(world, A1));
+	assert_int_equal(world->clients[A1].verdict, POLICY_FLOOR);
+	assert_false(policy_wants_held(&world->config, &world->clients[A1], world->now_nsec));
+	assert_non_null(world_advice(world, A2));
+}
+
+static void test_cold_order(void **state)
+{
+	struct world *world = *state;
+
+	world->clients[A1].releasable_bytes = 128 * MIB;
+	world_low(world, 2 * MIB, 3 * MIB);
+	assert_int_equal(world->n_advice, 2);
+	assert_ptr_equal(world->advice[0].client, &world->clients[A2]);
+}
+
+static void test_cold_budget(void **state)
+{
+	struct world *world = *state;
+
+	world_small_budget(world);
+	world->clients[A1].trust = 0.5;
+	world_low(world, 8 * MIB, 10 * MIB);
+	assert_int_equal(world->n_advice, 2);
+	assert_int_equal(world->advice[0].target_bytes, UINT64_MAX); /* all that it has */
+	assert_int_equal(world->advice[1].target_bytes, UINT64_MAX);
+	assert_int_equal(world->domains[A].left_bytes, 2 * MIB);
+}
+
+/* A claim, as the others are. */
+static void test_cold_is_releasable(void **state)
+{
+	struct world *world = *state;
+
+	world_small_budget(world);
+	world->clients[A1].releasable_bytes = 3 * MIB;
+	world_low(world, 1024 * MIB, 8 * MIB);
+	assert_ptr_equal(world->advice[0].client, &world->clients[A2]);
+	assert_int_equal(world->domains[A].left_bytes, 5 * MIB);
+}
+
+static void test_cold_is_for_level_0(void **state)
+{
+	struct world *world = *state;
+
+	world_small_budget(world);
+	world->clients[A1].cold_bytes = world->clients[A2].cold_bytes = 0;
+	world_second(world, A, 250, 0);
+	assert_int_equal(world->n_advice, 1);
+	assert_int_equal(world->advice[0].level, 1);
+	assert_int_equal(world_asked(world), 16 * MIB);
+}
+
+static void test_cached_is_not_for_level_1(void **state)
+{
+	struct world *world = *state;
+
+	world_small_budget(world);
+	world->clients[A1].cached_bytes = 63 * MIB + MIB / 2;
+	world->clients[A2].cached_bytes = 60 * MIB;
+	world_second(world, A, 250, 0);
+	assert_int_equal(world->domains[A].round_level, 1);
+	assert_int_equal(world->clients[A1].verdict, POLICY_FLOOR);
+	assert_non_null(world_advice(world, A2));
+	assert_int_equal(world->domains[A].left_bytes, 12 * MIB);
+	world->clients[A1].cached_bytes = 1024 * MIB; /* no more than all */
+	world_step(world);
+	assert_int_equal(world->clients[A1].verdict, POLICY_FLOOR);
+	world_seconds(world, 1);
+	world_second(world, A, 250, 0);
+	assert_int_equal(world->domains[A].round_level, 2);
+	assert_non_null(world_advice(world, A1));
+}
+
 static void test_order(void **state)
 {
 	struct world *world = *state;
@@ -257,6 +347,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_deeper_while_it_lasts), TEST(test_only_inside), TEST(test_floor), TEST(test_order),
+		TEST(test_cold_floor), TEST(test_cold_order), TEST(test_cold_budget), TEST(test_cold_is_releasable),
+		TEST(test_cold_is_for_level_0), TEST(test_cached_is_not_for_level_1),
 		TEST(test_busy_waits_for_deeper), TEST(test_omit), TEST(test_paused), TEST(test_budget_doubles),
 		TEST(test_budget_begins_anew), TEST(test_budget_covers_shortage), TEST(test_everything_has_no_budget),
 		TEST(test_headroom_paces_rounds), TEST(test_regret_halves_the_budget), TEST(test_at_once),

@@ -217,6 +217,7 @@ static struct policy_client *read_view(struct replay *replay, json_t *object, ui
 #define X(name, member) view->member = (__typeof__(view->member))number(object, name);
 	RECORD_VIEW(X)
 #undef X
+	view->cold_bytes = json_object_get(object, "cold") ? number(object, "cold") : UINT64_MAX;
 	told = *view;
 	told.releasable_bytes = number(object, "said");
 	told.has_cpu = false;
