@@ -141,7 +141,7 @@ struct policy_domain {
 	X(ASKED, "asked", "asked to give memory back")                                                        \
 	X(EXCLUDED, "excluded", "excluded by the configuration (Exclude=)")                                   \
 	X(BETWEEN, "between-rounds", "the domain waits to see what its latest round did")                     \
-	X(FLOOR, "floor", "could give less, at the depth asked for, than is worth waking it (FloorBytes=)") \
+	X(FLOOR, "floor", "could give less, at the depth asked for, than is worth waking it (FloorBytes=)")       \
 	X(BUSY, "busy", "a flush at least as deep is under way")                                              \
 	X(HELD_OFF, "held-off", "left alone for a while, for what its flushes came to")                       \
 	X(BUDGET, "budget", "others were asked first, and they had enough to give")                           \
@@ -176,6 +176,7 @@ struct policy_client {
 	bool excluded;             /* the administrator keeps it out (Exclude=) */
 
 	/* State. */
+	uint32_t n_jitters;
 	uint64_t last_activity_nsec;
 	uint64_t last_changes;
 	uint64_t idle_since_nsec; /* start of the quiet spell */
@@ -194,14 +195,13 @@ struct policy_client {
 	uint64_t regret_given_bytes; /* what it gave */
 	uint64_t regret_bytes;    /* taken again, of all flushes */
 	uint32_t n_regrets;
-	uint32_t n_jitters;
-	bool known;               /* the fields up to idle_cpu_nsec are set */
-	bool rebase;              /* a change seen in the next step is a flush's doing, not the program's */
-	bool idle_has_cpu;
-	bool idle;                /* quiet for idle_nsec */
-	bool idle_flushed;        /* in this episode */
-	bool proactive;           /* the latest flush was */
-	bool rest;                /* the latest flush was for threads that rest */
+	bool known : 1;           /* the fields up to idle_cpu_nsec are set */
+	bool rebase : 1;          /* a change seen in the next step is a flush's doing, not the program's */
+	bool idle_has_cpu : 1;
+	bool idle : 1;            /* quiet for idle_nsec */
+	bool idle_flushed : 1;    /* in this episode */
+	bool proactive : 1;       /* the latest flush was */
+	bool rest : 1;            /* the latest flush was for threads that rest */
 	uint8_t regret_level;
 	uint8_t verdict;          /* enum policy_verdict of the latest step */
 	uint8_t verdict_level;    /* enum hkp_pressure then, of the domain that asked; calm = none did */

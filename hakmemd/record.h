@@ -35,8 +35,8 @@
 #define RECORD_VIEW(X)                                                                                        \
 	X("activity", activity_nsec) X("changes", changes) X("releasable", releasable_bytes)                  \
 	X("cpu", cpu_nsec) X("has_cpu", has_cpu) X("taken", taken_bytes) X("held", held_bytes)                \
-	X("hot", hot_bytes) X("cached", cached_bytes) X("threads", n_threads) X("excluded", excluded) X("omit", omit)                   \
-	X("busy", busy_level) X("seed", seed)
+	X("hot", hot_bytes) X("cached", cached_bytes) X("threads", n_threads) X("excluded", excluded)         \
+	X("omit", omit) X("busy", busy_level) X("seed", seed)
 #define RECORD_OUTCOME(X)                                                                                     \
 	X("claimed", claimed_bytes) X("actual", actual_bytes) X("usec", usec) X("target", target_bytes)       \
 	X("taken", taken_bytes) X("held", held_bytes)
