@@ -18,9 +18,10 @@
 	X(recvmsg) X(rt_sigprocmask) X(sendmsg) X(signalfd4) X(socket) X(tgkill) X(write)
 
 /*
- * X(name): a filter may forbid these.  capset: only where there are capabilities to give up.  pidfd_*: only on
- * the way to abort, to say why.
+ * X(name): a filter may forbid these.  capset: only where there are capabilities to give up.  getppid, kcmp: only in a
+ * copy of a small process that no fork handler saw, and in a vfork child that allocates.  pidfd_*: only on the way to
+ * abort, to say why.
  */
-#define HKP_SYSCALLS_RARE(X) X(capset) X(pidfd_getfd) X(pidfd_open)
+#define HKP_SYSCALLS_RARE(X) X(capset) X(getppid) X(kcmp) X(pidfd_getfd) X(pidfd_open)
 
 #endif
