@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What bench/parade and bench/two-services share: a cgroup with a limit, redis servers, a daemon, a table, a plot."""
-import os, re, shutil, socket, subprocess, tempfile, time
+import os, re, shutil, socket, subprocess, sys, tempfile, time
 
 VALUE = 200
 CHUNK = 10000
@@ -200,6 +200,7 @@ def table(head, rows):
 def plot(path, title, series, limit=None):
     """series: name -> [(seconds, MiB)].  An SVG by gnuplot, where that is installed."""
     if not shutil.which("gnuplot"):
+        print(f"no {path}: gnuplot is not installed (Debian: gnuplot-nox)", file=sys.stderr)
         return
     script = [f'set terminal svg size 800,400 dynamic background "white"', f'set output "{path}"', f'set title "{title}"',
               'set xlabel "seconds"', 'set ylabel "MiB"', "set key outside right", "set yrange [0:*]"]
