@@ -480,7 +480,8 @@ bool hk_slabs_grow(struct hk_slabs *slabs, unsigned class_idx)
 	atomic_fetch_or_explicit(&slab_classes[class_idx / 64], (uint64_t)1 << class_idx % 64,
 				 memory_order_relaxed);
 	hk_lock_take(&slabs->lock);
-	slabs->class_idx = class_idx;
+	if (slabs->class_idx != class_idx) /* the first slab: whoever has a block may read it without the lock */
+		slabs->class_idx = class_idx;
 	HK_HINT_SET(slab->state, HK_SLAB_LIVE);
 	HK_HINT_SET(slabs->n_slabs, slabs->n_slabs + 1);
 	hk_count(slabs, 1);
