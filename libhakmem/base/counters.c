@@ -6,7 +6,7 @@
 
 struct hk_counters_home hk_counters_home;
 
-struct hkp_stats *_Atomic hk_counters = (struct hkp_stats *)&hk_counters_home;
+struct hkp_stats *_Atomic hk_counters = HK_COUNTERS_HOME;
 struct hk_counters_private hk_counters_private;
 
 static uint64_t counters_clock(clockid_t id)

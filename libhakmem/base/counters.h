@@ -16,11 +16,12 @@
 
 extern struct hkp_stats *_Atomic hk_counters;
 
-/* Where they begin: the classes have none until the process registers. */
+/* Where they begin: the classes have none until the process registers.  All else goes by HK_COUNTERS_HOME. */
 struct hk_counters_home {
 	uint64_t head[offsetof(struct hkp_stats, classes) / sizeof(uint64_t)];
 } HK_ALIGNED(64);
 extern struct hk_counters_home hk_counters_home;
+#define HK_COUNTERS_HOME ((struct hkp_stats *)&hk_counters_home)
 
 /* What of releasable_bytes is not a published counter of its own; guarded like the process-wide counters. */
 struct hk_counters_private {
@@ -37,7 +38,7 @@ static inline struct hkp_stats *hk_stats(void)
 /* Are the counters in a shared segment? */
 static inline bool hk_counters_published(void)
 {
-	return hk_stats() != (struct hkp_stats *)&hk_counters_home;
+	return hk_stats() != HK_COUNTERS_HOME;
 }
 
 #define hk_count(name, delta)                                                                                 \

@@ -24,7 +24,7 @@ void hk_mark_make(void)
 		hk_os_unmap(mark, HK_PAGE_BYTES);
 }
 
-bool hk_mark_is_copy_of(int ppid)
+bool hk_mark_is_copy(void)
 {
-	return hk_may_call() && hk_sys5(SYS_kcmp, hk_sys0(SYS_getpid), ppid, MARK_KCMP_VM, 0, 0) > 0;
+	return hk_may_call() && hk_sys5(SYS_kcmp, hk_sys0(SYS_getpid), hk_sys0(SYS_getppid), MARK_KCMP_VM, 0, 0) > 0;
 }

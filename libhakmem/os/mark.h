@@ -21,8 +21,7 @@ extern _Atomic uint32_t *_Atomic hk_mark;
 /* Make it, unless it is there; without memory, or where the kernel wipes nothing, there is none.  Under no lock. */
 void hk_mark_make(void);
 
-/* Is this process, whose parent is `ppid`, a copy of it, and not a child on its memory (vfork's)?  Asks the kernel; false
- * in doubt. */
-bool hk_mark_is_copy_of(int ppid);
+/* Is this process a copy of its parent, and not a child on its memory (vfork's)?  Asks the kernel; false in doubt. */
+bool hk_mark_is_copy(void);
 
 #endif

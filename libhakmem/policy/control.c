@@ -317,7 +317,7 @@ HK_COLD void hk_control_start(void)
 	}
 	if (!control_is_own_process()) {
 		/* on its parent's memory, or a copy from before there was a mark to tell it */
-		if (!hk_mark_is_copy_of((int)hk_sys0(SYS_getppid)))
+		if (!hk_mark_is_copy())
 			return;
 		hk_control_postfork_child();
 	}

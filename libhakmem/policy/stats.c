@@ -113,7 +113,7 @@ void hk_stats_unpublish(void)
 	struct hkp_stats *shared = hk_stats();
 	if (!hk_counters_published())
 		return;
-	atomic_store_explicit(&hk_counters, (struct hkp_stats *)&hk_counters_home, memory_order_release);
+	atomic_store_explicit(&hk_counters, HK_COUNTERS_HOME, memory_order_release);
 	hk_sys2(SYS_munmap, shared, HKP_STATS_BYTES);
 }
 
