@@ -154,7 +154,7 @@ static HK_COLD enum hk_misuse front_diagnose(const void *pointer)
 	unsigned kind = hk_pagemap_kind(pointer);
 	if (kind != HK_KIND_NONE || hk_large_contains(pointer))
 		return HK_MISUSE_INTERIOR;
-	if (hk_pagemap_leaf((uintptr_t)pointer) == NULL || hk_pagemap_superslab(pointer) == NULL)
+	if (hk_pagemap_superslab(pointer) == NULL)
 		return HK_MISUSE_FOREIGN;
 	/* in a SuperSlab, in a slice without a slab: inside a mid block, or freed before */
 	const struct hk_slab *run = hk_slab_of(pointer);
@@ -180,6 +180,12 @@ void hk_free_rest(void *pointer)
 		hk_check_free("free", pointer);
 	else
 		hk_front_free("free", pointer);
+}
+
+void hk_free_far(void *pointer)
+{
+	if (pointer != NULL && !hk_hot_push(hk_pagemap_kind(pointer), pointer))
+		hk_free_rest(pointer);
 }
 
 /* ---- the rest ------------------------------------------------------------------------------------------ */

@@ -19,6 +19,9 @@ void *hk_malloc_rest(size_t bytes) HK_NOINLINE;
 /* The rest of free: a full magazine, a mid or large block, NULL, or none of ours. */
 void hk_free_rest(void *pointer) HK_NOINLINE;
 
+/* All of free for an address outside of the page map's home window. */
+void hk_free_far(void *pointer) HK_NOINLINE;
+
 static HK_ALWAYS void *hk_malloc(size_t bytes)
 {
 	if (HK_UNLIKELY(bytes > HK_TINY_EXACT_BYTES))
@@ -30,8 +33,11 @@ static HK_ALWAYS void *hk_malloc(size_t bytes)
 
 static HK_ALWAYS void hk_free(void *pointer)
 {
-	const struct hk_pagemap_leaf *leaf = hk_pagemap_leaf((uintptr_t)pointer);
-	if (HK_UNLIKELY(leaf == NULL || !hk_hot_push(hk_pagemap_leaf_kind(leaf, (uintptr_t)pointer), pointer)))
+	uintptr_t slice = hk_pagemap_slice(pointer);
+	struct hk_pagemap_window *home = atomic_load_explicit(&hk_pagemap_home, memory_order_relaxed);
+	if (HK_UNLIKELY(!hk_pagemap_covers(home, slice)))
+		hk_free_far(pointer);
+	else if (HK_UNLIKELY(!hk_hot_push(hk_pagemap_kind_in(home, slice), pointer)))
 		hk_free_rest(pointer);
 }
 

@@ -2,10 +2,12 @@
 /*
  * The page map: what does an address belong to?
  *
- * Two levels over the addresses that a program can have.  A leaf covers 64 GiB: one byte per 64 KiB slice says what
- * begins or lies there (the fast path of free reads no more than that), one pointer per 2 MiB says whose it is.
- * Leaves are mapped on first use, never freed, and touched only where the heap is.  Flat, the same map would need
- * a reservation that RLIMIT_AS and strict overcommit forbid.
+ * A window covers 64 GiB: one byte per 64 KiB slice says what begins or lies there (the fast path of free reads no more
+ * than that), one pointer per 2 MiB says whose it is.  The first window, `home`, is laid around the first memory that
+ * the heap maps, and hardly any process has another: whether an address is in it is a comparison, and the byte's place
+ * needs no table.  Other windows begin at multiples of 64 GiB and are found in a table.  Windows are mapped on first
+ * use, never freed, and touched only where the heap is.  Flat, the same map would need a reservation that RLIMIT_AS and
+ * strict overcommit forbid.
  *
  * Readers take no lock: an entry of a live block cannot change under its owner.  Writers own the slices they
  * write about.  Entries are cleared before the memory is unmapped.
@@ -22,10 +24,9 @@
 #else
 #define HK_PAGEMAP_ADDRESS_BITS 48
 #endif
-#define HK_PAGEMAP_LEAF_SHIFT   36
-#define HK_PAGEMAP_LEAVES       (1u << (HK_PAGEMAP_ADDRESS_BITS - HK_PAGEMAP_LEAF_SHIFT))
-#define HK_PAGEMAP_LEAF_SLICES  (1u << (HK_PAGEMAP_LEAF_SHIFT - HK_SLICE_SHIFT))
-#define HK_PAGEMAP_LEAF_REGIONS (1u << (HK_PAGEMAP_LEAF_SHIFT - HK_SUPERSLAB_SHIFT))
+#define HK_PAGEMAP_WINDOW_SHIFT  36
+#define HK_PAGEMAP_WINDOWS       (1u << (HK_PAGEMAP_ADDRESS_BITS - HK_PAGEMAP_WINDOW_SHIFT))
+#define HK_PAGEMAP_WINDOW_SLICES ((uintptr_t)1 << (HK_PAGEMAP_WINDOW_SHIFT - HK_SLICE_SHIFT))
 
 /*
  * What a slice is: a byte, and even, so that on the way of free it is the scaled index of a thread's magazine.
@@ -59,49 +60,70 @@ static HK_ALWAYS unsigned hk_kind_class(unsigned kind)
 struct hk_superslab;
 struct hk_large;
 
-struct hk_pagemap_leaf {
-	_Atomic uint8_t kind[HK_PAGEMAP_LEAF_SLICES];
-	_Atomic uintptr_t owner[HK_PAGEMAP_LEAF_REGIONS];
+/* The kinds of a window's slices lie in front of it, in their order: behind the uppermost is `end_slice`, then its
+ * region's owner.  The heap grows downwards from there, so what a small process has of both is on one OS page. */
+struct hk_pagemap_window {
+	uintptr_t end_slice;       /* number of the slice behind the last one; that of address 0 is 0 */
+	_Atomic uintptr_t owner[]; /* of its 2 MiB regions, the uppermost first */
 };
 
-/* The kernel maps from the top down, beginning somewhere in the uppermost TiB (28 random bits in a page's number): the
- * root's last entries stand apart, where they take no page of their own. */
-#define HK_PAGEMAP_TOP 16u
-extern struct hk_pagemap_leaf *_Atomic hk_pagemap_top[HK_PAGEMAP_TOP];
-extern struct hk_pagemap_leaf *_Atomic hk_pagemap_root[HK_PAGEMAP_LEAVES - HK_PAGEMAP_TOP];
+extern struct hk_pagemap_window *_Atomic hk_pagemap_home; /* one that covers nothing, until there is a heap */
+extern struct hk_pagemap_window *_Atomic hk_pagemap_others[HK_PAGEMAP_WINDOWS];
 
-static HK_ALWAYS struct hk_pagemap_leaf *hk_pagemap_leaf(uintptr_t address)
+static HK_ALWAYS uintptr_t hk_pagemap_slice(const void *pointer)
 {
-	uintptr_t index = address >> HK_PAGEMAP_LEAF_SHIFT, top = index - (HK_PAGEMAP_LEAVES - HK_PAGEMAP_TOP);
-	/* consume order: the leaf was zeroed and complete before it was published */
-	if (HK_LIKELY(top < HK_PAGEMAP_TOP))
-		return atomic_load_explicit(&hk_pagemap_top[top], memory_order_relaxed);
-	if (HK_UNLIKELY(index >= HK_PAGEMAP_LEAVES))
-		return NULL;
-	return atomic_load_explicit(&hk_pagemap_root[index], memory_order_relaxed);
+	return (uintptr_t)pointer >> HK_SLICE_SHIFT;
 }
 
-static HK_ALWAYS unsigned hk_pagemap_leaf_kind(const struct hk_pagemap_leaf *leaf, uintptr_t address)
+static HK_ALWAYS bool hk_pagemap_covers(const struct hk_pagemap_window *window, uintptr_t slice)
 {
-	return atomic_load_explicit(&leaf->kind[(address >> HK_SLICE_SHIFT) % HK_PAGEMAP_LEAF_SLICES],
-				    memory_order_relaxed);
+	return slice - window->end_slice >= -HK_PAGEMAP_WINDOW_SLICES;
+}
+
+/* The window that covers a slice, or NULL where nothing near it was ever ours. */
+static HK_ALWAYS struct hk_pagemap_window *hk_pagemap_find(uintptr_t slice)
+{
+	/* consume order: a window was complete before it was published */
+	struct hk_pagemap_window *home = atomic_load_explicit(&hk_pagemap_home, memory_order_relaxed);
+	if (HK_LIKELY(hk_pagemap_covers(home, slice)))
+		return home;
+	uintptr_t index = slice / HK_PAGEMAP_WINDOW_SLICES;
+	if (HK_UNLIKELY(index >= HK_PAGEMAP_WINDOWS))
+		return NULL;
+	return atomic_load_explicit(&hk_pagemap_others[index], memory_order_relaxed);
+}
+
+static HK_ALWAYS _Atomic uint8_t *hk_pagemap_kind_at(struct hk_pagemap_window *window, uintptr_t slice)
+{
+	return (_Atomic uint8_t *)window + (intptr_t)(slice - window->end_slice);
+}
+
+static HK_ALWAYS _Atomic uintptr_t *hk_pagemap_owner_at(struct hk_pagemap_window *window, uintptr_t slice)
+{
+	return &window->owner[(window->end_slice - 1 - slice) / HK_SLICES];
+}
+
+static HK_ALWAYS unsigned hk_pagemap_kind_in(struct hk_pagemap_window *window, uintptr_t slice)
+{
+	return atomic_load_explicit(hk_pagemap_kind_at(window, slice), memory_order_relaxed);
 }
 
 /* enum hk_kind of any address at all. */
 static HK_ALWAYS unsigned hk_pagemap_kind(const void *pointer)
 {
-	const struct hk_pagemap_leaf *leaf = hk_pagemap_leaf((uintptr_t)pointer);
-	return HK_LIKELY(leaf != NULL) ? hk_pagemap_leaf_kind(leaf, (uintptr_t)pointer) : HK_KIND_NONE;
+	uintptr_t slice = hk_pagemap_slice(pointer);
+	struct hk_pagemap_window *window = hk_pagemap_find(slice);
+	return HK_LIKELY(window != NULL) ? hk_pagemap_kind_in(window, slice) : HK_KIND_NONE;
 }
 
-/* Whose 2 MiB region this is: the record of a SuperSlab, or of a large block that begins there, or NULL.  Only for
- * an address whose leaf there is, as for anything that was ever ours. */
+/* Whose 2 MiB region this is: the record of a SuperSlab, or of a large block that begins there; 0 = nobody's. */
 static HK_ALWAYS uintptr_t hk_pagemap_owner(const void *pointer)
 {
-	uintptr_t address = (uintptr_t)pointer;
-	struct hk_pagemap_leaf *leaf = hk_pagemap_leaf(address);
-	return atomic_load_explicit(&leaf->owner[(address >> HK_SUPERSLAB_SHIFT) % HK_PAGEMAP_LEAF_REGIONS],
-				    memory_order_acquire);
+	uintptr_t slice = hk_pagemap_slice(pointer);
+	struct hk_pagemap_window *window = hk_pagemap_find(slice);
+	if (HK_UNLIKELY(window == NULL))
+		return 0;
+	return atomic_load_explicit(hk_pagemap_owner_at(window, slice), memory_order_acquire);
 }
 
 static HK_ALWAYS struct hk_superslab *hk_pagemap_superslab(const void *pointer)

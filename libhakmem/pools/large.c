@@ -67,9 +67,9 @@ static void large_count(int64_t bytes, int64_t mapped)
 bool hk_large_contains(const void *pointer)
 {
 	uintptr_t region = (uintptr_t)pointer & ~(uintptr_t)(HK_SUPERSLAB_BYTES - 1);
-	while (hk_pagemap_leaf(region) != NULL && hk_pagemap_owner((void *)region) == 0)
+	while (hk_pagemap_find(hk_pagemap_slice((void *)region)) != NULL && hk_pagemap_owner((void *)region) == 0)
 		region -= HK_SUPERSLAB_BYTES;
-	const struct hk_large *large = hk_pagemap_leaf(region) != NULL ? hk_pagemap_large((void *)region) : NULL;
+	const struct hk_large *large = hk_pagemap_large((void *)region);
 	return large != NULL && (uintptr_t)pointer < (uintptr_t)large->base + large->bytes;
 }
 

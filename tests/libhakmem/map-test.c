@@ -123,18 +123,68 @@ static void kinds_end_where_they_should(void **state)
 	hk_os_unmap(base, HK_SUPERSLAB_BYTES);
 }
 
-static void a_leaf_boundary_is_covered_on_both_sides(void **state)
+static const struct hk_pagemap_window *window_of(uintptr_t address)
 {
-	uintptr_t boundary = (uintptr_t)5 << HK_PAGEMAP_LEAF_SHIFT; /* nothing of this process lies there */
+	return hk_pagemap_find(address >> HK_SLICE_SHIFT);
+}
+
+/* The heap begins where the first window has room below; the two entries of its first region share an OS page. */
+static void home_is_laid_around_the_first_memory(void **state)
+{
+	char *base = hk_os_reserve(HK_SUPERSLAB_BYTES, HK_SUPERSLAB_BYTES, &hk_counters_home);
+	(void)state;
+	assert_true(hk_pagemap_cover(base, HK_SUPERSLAB_BYTES));
+	struct hk_pagemap_window *home = atomic_load(&hk_pagemap_home);
+	uintptr_t slice = hk_pagemap_slice(base);
+	assert_ptr_equal(window_of((uintptr_t)base), home);
+	assert_ptr_equal(window_of((uintptr_t)base - ((uintptr_t)60 << 30)), home);
+	assert_int_equal((uintptr_t)hk_pagemap_kind_at(home, slice) / HK_PAGE_BYTES,
+			 (uintptr_t)hk_pagemap_owner_at(home, slice) / HK_PAGE_BYTES);
+	hk_os_unmap(base, HK_SUPERSLAB_BYTES);
+}
+
+static void a_boundary_is_covered_on_both_sides(void **state)
+{
+	uintptr_t boundary = (uintptr_t)5 << HK_PAGEMAP_WINDOW_SHIFT; /* nothing of this process lies there */
 	char *base = (char *)boundary - HK_SUPERSLAB_BYTES;
 	(void)state;
-	assert_null(hk_pagemap_leaf(boundary));
+	assert_null(window_of(boundary - 1));
+	assert_null(window_of(boundary));
 	assert_true(hk_pagemap_cover(base, HK_SUPERSLAB_BYTES));
-	assert_non_null(hk_pagemap_leaf(boundary - 1));
-	assert_null(hk_pagemap_leaf(boundary));
+	assert_non_null(window_of(boundary - 1));
+	assert_null(window_of(boundary));
 	assert_true(hk_pagemap_cover(base, HK_SUPERSLAB_BYTES + 1));
-	assert_non_null(hk_pagemap_leaf(boundary));
+	assert_non_null(window_of(boundary));
 	assert_false(hk_pagemap_cover((void *)(((uintptr_t)1 << 48) - HK_PAGE_BYTES), 2 * HK_PAGE_BYTES));
+}
+
+/* Entries of regions on both sides of an address are their own, and found from anywhere in them. */
+static void entries_meet_at(uintptr_t boundary)
+{
+	char *base = (char *)boundary - HK_SUPERSLAB_BYTES;
+	assert_true(hk_pagemap_cover(base, 2 * HK_SUPERSLAB_BYTES));
+	assert_ptr_not_equal(window_of(boundary - 1), window_of(boundary));
+	for (unsigned i = 0; i < 2; i++) {
+		hk_pagemap_set_owner(base + i * HK_SUPERSLAB_BYTES, 0x1000 * (i + 1));
+		hk_pagemap_set_kind(base + i * HK_SUPERSLAB_BYTES, HK_SLICES, hk_kind_of_class(i));
+	}
+	for (unsigned i = 0; i < 2 * HK_SLICES; i++) {
+		assert_int_equal(hk_pagemap_kind(base + i * HK_SLICE_BYTES), hk_kind_of_class(i / HK_SLICES));
+		assert_int_equal(hk_pagemap_owner(base + i * HK_SLICE_BYTES), 0x1000 * (i / HK_SLICES + 1));
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		hk_pagemap_set_owner(base + i * HK_SUPERSLAB_BYTES, 0);
+		hk_pagemap_set_kind(base + i * HK_SUPERSLAB_BYTES, HK_SLICES, HK_KIND_NONE);
+	}
+}
+
+static void home_meets_its_neighbours(void **state)
+{
+	uintptr_t end_slice = atomic_load(&hk_pagemap_home)->end_slice;
+	(void)state;
+	entries_meet_at(end_slice << HK_SLICE_SHIFT);
+	entries_meet_at((end_slice - HK_PAGEMAP_WINDOW_SLICES) << HK_SLICE_SHIFT);
+	entries_meet_at((uintptr_t)9 << HK_PAGEMAP_WINDOW_SHIFT);
 }
 
 int main(void)
@@ -147,7 +197,9 @@ int main(void)
 		cmocka_unit_test(aligned_classes_are_the_smallest_that_fit),
 		cmocka_unit_test(strangers_are_nobodys),
 		cmocka_unit_test(kinds_end_where_they_should),
-		cmocka_unit_test(a_leaf_boundary_is_covered_on_both_sides),
+		cmocka_unit_test(home_is_laid_around_the_first_memory),
+		cmocka_unit_test(a_boundary_is_covered_on_both_sides),
+		cmocka_unit_test(home_meets_its_neighbours),
 	};
 	return cmocka_run_group_tests_name("map", tests, NULL, NULL);
 }
