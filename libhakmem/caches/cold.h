@@ -35,9 +35,9 @@ struct hk_class {
 extern struct hk_class hk_classes[HK_CLASSES_ALL];
 
 /*
- * Take up to `want` (at most HK_BATCH) blocks of a class into `out`: from the cold magazine, else from slabs,
- * else from a new slab.  Returns how many; 0 only without memory.  All but the first are for the caller's hot
- * magazine: they are added to n_hot, and `hot_delta` with them.
+ * Take up to `want` (at most HK_BATCH) blocks of a class into `out`, as a magazine holds them: from the cold magazine, else
+ * from slabs, else from a new slab.  Returns how many; 0 only without memory.  All but the last are for the caller's
+ * hot magazine: they are added to n_hot, and `hot_delta` with them.
  */
 unsigned hk_cold_take(unsigned class_idx, void **out, unsigned want, int hot_delta);
 

@@ -457,19 +457,16 @@ static int thread_report(struct hk_set *set, unsigned class_idx)
 	return delta;
 }
 
-/* Push blocks that the class has counted as hot already, in reverse, so that they are handed out in the order
- * in which they came.  Returns how many found room. */
+/* Push blocks that the class has counted as hot already, the last ones if there is no room for all; returns how many. */
 static unsigned thread_refill(struct hk_thread *self, unsigned class_idx, void *const *blocks, unsigned count)
 {
 	struct hk_set *set = hk_gate_enter(self);
 	struct hk_magazine *magazine = &set->magazines[class_idx];
 	unsigned room = hk_hot_capacity(class_idx, magazine->step) - hk_magazine_count(magazine, class_idx);
 	unsigned n = HK_MIN(count, room);
-	void **top = magazine->top; /* not read anew after each store */
-	for (unsigned i = n; i != 0; i--)
-		*top++ = blocks[i - 1];
 	if (n != 0) {
-		magazine->top = top;
+		memcpy(magazine->top, blocks + count - n, n * sizeof *blocks);
+		magazine->top += n;
 		magazine->reported = (uint16_t)(magazine->reported + n);
 	}
 	hk_gate_leave(self);
@@ -493,11 +490,11 @@ static HK_ALWAYS void *thread_take(struct hk_thread *self, unsigned class_idx, v
 	unsigned n = hk_cold_take(class_idx, batch, want, hot_delta);
 	HK_POINT(refill_in_transit);
 	if (n > 1) {
-		unsigned pushed = thread_refill(self, class_idx, batch + 1, n - 1), left = n - 1 - pushed;
+		unsigned left = n - 1 - thread_refill(self, class_idx, batch, n - 1);
 		if (HK_UNLIKELY(left != 0)) /* a flusher took the set meanwhile */
-			hk_cold_give(class_idx, batch + 1 + pushed, left, -(int)left, false);
+			hk_cold_give(class_idx, batch, left, -(int)left, false);
 	}
-	return n != 0 ? batch[0] : NULL;
+	return n != 0 ? batch[n - 1] : NULL;
 }
 
 static HK_NOINLINE void *thread_take_small(struct hk_thread *self, unsigned class_idx, unsigned want)

@@ -173,36 +173,40 @@ static uint64_t slab_lowest(uint64_t bits, unsigned want)
 	return bits & ~rest;
 }
 
-static unsigned slab_take_free(struct hk_slab *slab, void **out, unsigned want)
+/* Free blocks of a slab into the slots below `end`, downwards; at most `want`.  Returns how many. */
+static unsigned slab_take_free(struct hk_slab *slab, void **end, unsigned want)
 {
 	uint32_t block_bytes = hk_class_info[slab->class_idx].block_bytes;
-	unsigned n = 0, word = slab->low_word;
-	while (n < want && slab->n_free != 0) {
+	unsigned word = slab->low_word;
+	void **slot = end;
+	while (want != 0 && slab->n_free != 0) {
 		uint64_t bits = HK_HINT(slab->bitmap[word]);
 		if (bits == 0) {
 			word++;
 			continue;
 		}
-		uint64_t taken = slab_lowest(bits, want - n);
+		uint64_t taken = slab_lowest(bits, want);
+		want -= hk_popcount64(taken);
 		HK_HINT_SET(slab->bitmap[word], bits & ~taken);
 		HK_HINT_SET(slab->n_free, slab->n_free - hk_popcount64(taken));
 		slab_blocks_taken(slab, word * 64 + hk_ctz64(taken), word * 64 + 63 - hk_clz64(taken));
 		for (char *base = slab->base + (size_t)word * 64 * block_bytes; taken != 0; taken &= taken - 1)
-			out[n++] = base + (size_t)hk_ctz64(taken) * block_bytes;
+			*--slot = base + (size_t)hk_ctz64(taken) * block_bytes;
 	}
 	slab->low_word = (uint16_t)word;
-	return n;
+	return (unsigned)(end - slot);
 }
 
-static unsigned slab_take_new(struct hk_slab *slab, void **out, unsigned want)
+/* The same, of those that were never handed out. */
+static unsigned slab_take_new(struct hk_slab *slab, void **end, unsigned want)
 {
 	uint32_t block_bytes = hk_class_info[slab->class_idx].block_bytes;
 	unsigned n = HK_MIN(want, slab_n_blocks(slab) - slab->top);
 	if (n == 0)
 		return 0;
 	char *block = slab->base + (size_t)slab->top * block_bytes;
-	for (unsigned i = 0; i < n; i++, block += block_bytes)
-		out[i] = block;
+	for (void **slot = end; slot != end - n; block += block_bytes)
+		*--slot = block;
 	slab_blocks_taken(slab, slab->top, slab->top + n - 1);
 	HK_HINT_SET(slab->top, slab->top + n);
 	return n;
@@ -218,11 +222,13 @@ unsigned hk_slabs_take(struct hk_slabs *slabs, void **out, unsigned want)
 			break;
 		struct hk_slab *slab = slabs->bins[bin];
 		HK_HINT_SET(slabs->n_empty, slabs->n_empty - (slab->n_free == slab->top));
-		n += slab_take_free(slab, out + n, want - n);
-		n += slab_take_new(slab, out + n, want - n);
+		n += slab_take_free(slab, out + want - n, want - n);
+		n += slab_take_new(slab, out + want - n, want - n);
 		slab_list(slabs, slab);
 	}
 	HK_POINT(slabs_half_taken);
+	if (n != want)
+		memmove(out, out + want - n, n * sizeof *out);
 	slabs->n_free -= n;
 	return n;
 }
@@ -271,25 +277,54 @@ static HK_ALWAYS struct hk_slab *slab_find(struct hk_superslab *superslab, bool 
 	return &superslab->slabs[first];
 }
 
-/* The block's slab, if that is one of `tag` and a block of it begins there, and which one; else NULL. */
-static HK_ALWAYS struct hk_slab *slab_of_block(uint32_t block_bytes, uint32_t reciprocal, uint32_t tag, bool single,
-					       const void *block, struct hk_superslab **ret_superslab,
-					       unsigned *ret_index)
+/* What a loop over blocks of a class needs, in registers. */
+struct slab_finder {
+	_Atomic uintptr_t *owners; /* of the page map's home window */
+	uintptr_t last;            /* its last slice */
+	uint32_t reciprocal, block_bytes, shift;
+	uint32_t tag; /* of a slab that a block can be given to at once */
+};
+
+static HK_ALWAYS struct slab_finder slab_finder(const struct hk_slabs *slabs)
 {
-	uint64_t offset;
-	bool ok;
-	*ret_superslab = hk_pagemap_superslab(block);
-	if (HK_UNLIKELY(*ret_superslab == NULL))
-		return NULL;
-	struct hk_slab *slab = slab_find(*ret_superslab, single, (uintptr_t)block, &offset);
-	*ret_index = slab_index(block_bytes, reciprocal, single, offset, &ok);
-	return HK_UNLIKELY(!ok || HK_HINT(slab->tag) != tag || *ret_index >= slab->top) ? NULL : slab;
+	const struct hk_class_info *info = &hk_class_info[slabs->class_idx];
+	struct hk_slab live = {.class_idx = (uint8_t)slabs->class_idx, .state = HK_SLAB_LIVE, .bitmap_ready = 1};
+	struct hk_pagemap_window *home = atomic_load_explicit(&hk_pagemap_home, memory_order_relaxed);
+	return (struct slab_finder){home->owner, home->end_slice - 1, info->reciprocal, info->block_bytes,
+				    hk_ctz64(info->block_bytes), live.tag};
 }
 
-static HK_ALWAYS uint32_t slab_tag(const struct hk_slabs *slabs)
+static HK_NOINLINE uintptr_t slab_far_owner(const void *block)
 {
-	struct hk_slab live = {.class_idx = (uint8_t)slabs->class_idx, .state = HK_SLAB_LIVE, .bitmap_ready = 1};
-	return live.tag;
+	return hk_pagemap_owner(block);
+}
+
+/* The block's slab, if it can be given there at once and a block of it begins there, and which one; else NULL.  `small`:
+ * of a class of 16 or 32 bytes. */
+static HK_ALWAYS struct hk_slab *slab_of_block(const struct slab_finder *finder, bool single, bool small,
+					       const void *block, uint64_t **ret_bitmap, unsigned *ret_index)
+{
+	uintptr_t back = finder->last - hk_pagemap_slice(block), owner;
+	uint64_t offset;
+	bool ok;
+	if (HK_LIKELY(back < HK_PAGEMAP_WINDOW_SLICES))
+		owner = atomic_load_explicit(&finder->owners[back / HK_SLICES], memory_order_acquire);
+	else
+		owner = slab_far_owner(block);
+	if (HK_UNLIKELY((intptr_t)owner <= 0))
+		return NULL;
+	struct hk_superslab *superslab = (struct hk_superslab *)owner;
+	struct hk_slab *slab = slab_find(superslab, single, (uintptr_t)block, &offset);
+	/* slab->bitmap, computed: where stores go must not wait for a load that may miss */
+	*ret_bitmap = superslab->bitmaps[slab - superslab->slabs];
+	__asm__("" : "+r"(slab)); /* one address, not a sum for each field */
+	if (small) {
+		*ret_index = (unsigned)offset >> finder->shift;
+		ok = (offset & (finder->block_bytes - 1)) == 0;
+	} else {
+		*ret_index = slab_index(finder->block_bytes, finder->reciprocal, single, offset, &ok);
+	}
+	return HK_UNLIKELY(!ok || HK_HINT(slab->tag) != finder->tag || *ret_index >= slab->top) ? NULL : slab;
 }
 
 /* `n` blocks of a word of the bitmap were given. */
@@ -313,20 +348,18 @@ static HK_ALWAYS unsigned slab_give(struct hk_slabs *slabs, bool single, bool sm
 				    struct hk_slab **ret_empty)
 {
 	const struct hk_class_info *info = &hk_class_info[slabs->class_idx];
-	const uint32_t tag = slab_tag(slabs), block_bytes = info->block_bytes, reciprocal = info->reciprocal;
+	const struct slab_finder finder = slab_finder(slabs);
 	void *const *block = blocks;
 	for (void *const *end = blocks + count; block != end; block++) {
-		struct hk_superslab *superslab;
+		uint64_t *bitmap;
 		unsigned index;
-		struct hk_slab *slab = slab_of_block(block_bytes, reciprocal, tag, single, *block, &superslab, &index);
+		struct hk_slab *slab = slab_of_block(&finder, single, small, *block, &bitmap, &index);
 		if (HK_UNLIKELY(slab == NULL))
 			break;
-		/* slab->bitmap, computed: where stores go must not wait for a load that may miss */
-		uint64_t *in_bitmap = &superslab->bitmaps[slab - superslab->slabs][index / 64], bits = HK_HINT(*in_bitmap);
-		if (HK_UNLIKELY((bits >> index % 64 & 1) != 0))
+		uint64_t before = HK_HINT(bitmap[index / 64]), bits = before | (uint64_t)1 << index % 64;
+		if (HK_UNLIKELY(bits == before))
 			break;
-		bits |= (uint64_t)1 << index % 64;
-		HK_HINT_SET(*in_bitmap, bits);
+		HK_HINT_SET(bitmap[index / 64], bits);
 		if (slab_may_free_page(info, small, index, bits))
 			slab_note_freed(slab, index, index);
 		slab_count_given(slabs, slab, index / 64, 1, ret_empty);
@@ -364,21 +397,20 @@ static HK_NOINLINE unsigned slab_give_runs(struct hk_slabs *slabs, void *const *
 					   struct hk_slab **ret_empty)
 {
 	const struct hk_class_info *info = &hk_class_info[slabs->class_idx];
-	const uint32_t tag = slab_tag(slabs);
+	const struct slab_finder finder = slab_finder(slabs);
 	void *const *block = blocks, *const *end = blocks + count;
 	while (block != end) {
-		struct hk_superslab *superslab;
+		uint64_t *bitmap;
 		unsigned index;
-		struct hk_slab *slab = slab_of_block(info->block_bytes, info->reciprocal, tag, true, *block, &superslab,
-						     &index);
+		struct hk_slab *slab = slab_of_block(&finder, true, false, *block, &bitmap, &index);
 		if (HK_UNLIKELY(slab == NULL))
 			break;
 		void *const *first = block;
-		uint64_t before = HK_HINT(slab->bitmap[index / 64]);
+		uint64_t before = HK_HINT(bitmap[index / 64]);
 		uint64_t bits = slab_run(info, slab, index, before, &block, end), given = bits ^ before;
 		if (HK_UNLIKELY(given == 0))
 			break;
-		HK_HINT_SET(slab->bitmap[index / 64], bits);
+		HK_HINT_SET(bitmap[index / 64], bits);
 		index &= ~63u;
 		if (bits == UINT64_MAX || info->block_bytes > 32)
 			slab_note_freed(slab, index + hk_ctz64(given), index + 63 - hk_clz64(given));

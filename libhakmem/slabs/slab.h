@@ -36,7 +36,8 @@ struct hk_slabs {
 unsigned hk_slabs_next_class(unsigned class_idx);
 #define HK_EACH_CLASS(c) unsigned c = hk_slabs_next_class(0); c < HK_CLASSES_ALL; c = hk_slabs_next_class(c + 1)
 
-/* Under the lock: take up to `want` free blocks, ascending within a slab, into `out`; returns how many. */
+/* Under the lock: take up to `want` free blocks into `out`, as a magazine holds them: the last is to be used first, and is
+ * the lowest of its slab.  Returns how many. */
 unsigned hk_slabs_take(struct hk_slabs *slabs, void **out, unsigned want);
 
 /*
