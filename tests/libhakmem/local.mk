@@ -5,6 +5,7 @@ core_unit_tests = \
 	tests/libhakmem/base-test \
 	tests/libhakmem/caches-test \
 	tests/libhakmem/check-test \
+	tests/libhakmem/far-test \
 	tests/libhakmem/fork-test \
 	tests/libhakmem/heap-test \
 	tests/libhakmem/interleave-test \
@@ -27,6 +28,9 @@ tests_libhakmem_caches_test_LDADD = $(core_unit_ldadd)
 tests_libhakmem_check_test_SOURCES = tests/libhakmem/check-test.c $(core_unit_sources)
 tests_libhakmem_check_test_CFLAGS = $(core_unit_cflags)
 tests_libhakmem_check_test_LDADD = $(core_unit_ldadd)
+tests_libhakmem_far_test_SOURCES = tests/libhakmem/far-test.c $(core_unit_sources)
+tests_libhakmem_far_test_CFLAGS = $(core_unit_cflags)
+tests_libhakmem_far_test_LDADD = $(core_unit_ldadd)
 tests_libhakmem_fork_test_SOURCES = tests/libhakmem/fork-test.c libhakmem/front/bootstrap.c $(core_unit_sources)
 tests_libhakmem_fork_test_CFLAGS = $(core_unit_cflags)
 tests_libhakmem_fork_test_LDADD = $(core_unit_ldadd)
