@@ -268,6 +268,7 @@ static void around_begin(size_t bytes, const unsigned *freed, unsigned n_freed)
 	around = (struct hk_slabs){.lock = HK_LOCK_INIT(HK_RANK_CLASS)};
 	hk_slabs_grow(&around, hk_class_of(bytes));
 	hk_slabs_take(&around, around_blocks, HK_COUNT(around_blocks));
+	unit_reverse(around_blocks, HK_COUNT(around_blocks));
 	for (unsigned i = 0; i < n_freed; i++)
 		blocks[i] = around_blocks[freed[i]];
 	hk_slabs_prepare(&around, blocks[0]);
@@ -305,6 +306,7 @@ static void around_take(unsigned index, uint64_t *seed)
 	if (hk_slabs_take(&around, out, 2) != 2)
 		violated("two blocks are free", NULL);
 	hk_lock_drop(&around.lock);
+	unit_reverse(out, 2);
 	around_taken = out[0];
 	for (unsigned i = 0; i < hk_class_info[around.class_idx].block_bytes / 8; i++)
 		around_taken[i] = i + 1;

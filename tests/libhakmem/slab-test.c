@@ -34,11 +34,7 @@ static void model_take(struct model *model, unsigned want)
 	}
 	hk_lock_drop(&model->slabs.lock);
 	assert_true(n <= want);
-	for (unsigned i = 0; i < n / 2; i++) { /* into the order in which they would be used */
-		void *block = out[i];
-		out[i] = out[n - 1 - i];
-		out[n - 1 - i] = block;
-	}
+	unit_reverse(out, n);
 	for (unsigned i = 0; i < n; i++) {
 		/* a block is handed out once: the mark of its first owner would be seen by the second */
 		assert_int_equal(hk_pagemap_kind(out[i]), hk_kind_of_class(model->slabs.class_idx));

@@ -43,6 +43,16 @@ static inline unsigned unit_below(uint64_t *state, unsigned n)
 	return (unsigned)(unit_random(state) % n);
 }
 
+/* Blocks as slabs give them, into the order in which they would be used. */
+static inline void unit_reverse(void **blocks, unsigned n)
+{
+	for (unsigned i = 0; i < n / 2; i++) {
+		void *block = blocks[i];
+		blocks[i] = blocks[n - 1 - i];
+		blocks[n - 1 - i] = block;
+	}
+}
+
 /* Pages of [address, address + bytes) that are present. */
 size_t unit_resident_pages(const void *address, size_t bytes);
 
