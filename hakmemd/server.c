@@ -338,32 +338,33 @@ static void server_take_client(struct server *server, int fd)
 		controller_wake(&daemon->controller);
 }
 
-static void server_client_calls(int listen_fd, unsigned what, void *data)
+static void server_take_control(struct server *server, int fd)
 {
-	struct server *server = data;
+	ctl_take(&server->daemon->ctl, fd);
+}
 
-	(void)what;
+/* Whoever waits at a socket, up to SERVER_ACCEPTS at a time. */
+static void server_take_callers(struct server *server, int listen_fd, void (*take)(struct server *, int))
+{
 	for (unsigned i = 0; i < SERVER_ACCEPTS; i++) {
 		int fd = server_accept(server, listen_fd);
 
 		if (fd < 0)
 			return;
-		server_take_client(server, fd);
+		take(server, fd);
 	}
+}
+
+static void server_client_calls(int listen_fd, unsigned what, void *data)
+{
+	(void)what;
+	server_take_callers(data, listen_fd, server_take_client);
 }
 
 static void server_control_calls(int listen_fd, unsigned what, void *data)
 {
-	struct server *server = data;
-
 	(void)what;
-	for (unsigned i = 0; i < SERVER_ACCEPTS; i++) {
-		int fd = server_accept(server, listen_fd);
-
-		if (fd < 0)
-			return;
-		ctl_take(&server->daemon->ctl, fd);
-	}
+	server_take_callers(data, listen_fd, server_take_control);
 }
 
 void server_say_bye(struct server *server, uint32_t reason, uint32_t stay_away_sec)

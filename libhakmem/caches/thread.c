@@ -445,6 +445,14 @@ static unsigned thread_prepare(struct hk_thread *self, unsigned class_idx, bool 
 	return hk_hot_capacity(class_idx, step);
 }
 
+/* A slow path begins: the capacity of the class's magazine, and 0 where this one goes past the magazines (`*ret_direct`)
+ * or the thread has none. */
+static HK_ALWAYS unsigned thread_enter(struct hk_thread *self, unsigned class_idx, bool spill, bool *ret_direct)
+{
+	*ret_direct = self != NULL && thread_bypasses(self);
+	return self != NULL && !*ret_direct ? thread_prepare(self, class_idx, spill) : 0;
+}
+
 /* ---- refill and spill ---------------------------------------------------------------------------------- */
 
 /* Inside the gate: how far the class's count of hot blocks is off for this magazine; it is told at once. */
@@ -513,8 +521,8 @@ static HK_NOINLINE void *thread_take_large(struct hk_thread *self, unsigned clas
 static void *thread_take_own(unsigned class_idx)
 {
 	struct hk_thread *self = thread_self();
-	bool direct = self != NULL && thread_bypasses(self);
-	unsigned capacity = self != NULL && !direct ? thread_prepare(self, class_idx, false) : 0;
+	bool direct;
+	unsigned capacity = thread_enter(self, class_idx, false, &direct);
 	unsigned want = HK_MIN(capacity / 2, HK_BATCH - 1) + 1;
 	void *block = want <= THREAD_BATCH_SMALL ? thread_take_small(self, class_idx, want)
 						 : thread_take_large(self, class_idx, want);
@@ -587,8 +595,8 @@ static HK_NOINLINE void thread_give_large(struct hk_thread *self, unsigned class
 void hk_thread_give(unsigned class_idx, void *block)
 {
 	struct hk_thread *self = thread_self();
-	bool direct = self != NULL && thread_bypasses(self);
-	unsigned capacity = self != NULL && !direct ? thread_prepare(self, class_idx, true) : 0;
+	bool direct;
+	unsigned capacity = thread_enter(self, class_idx, true, &direct);
 	if (capacity == 0)
 		hk_cold_give(class_idx, &block, 1, 0, direct || self == NULL);
 	else if (capacity / 2 < THREAD_BATCH_SMALL)
