@@ -182,6 +182,7 @@ void hk_free_rest(void *pointer)
 		hk_front_free("free", pointer);
 }
 
+/* NULL is most of what comes here. */
 void hk_free_far(void *pointer)
 {
 	if (pointer != NULL && !hk_hot_push(hk_pagemap_kind(pointer), pointer))

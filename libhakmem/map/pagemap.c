@@ -54,6 +54,11 @@ bool hk_pagemap_cover(const void *base, size_t bytes)
 	return true;
 }
 
+uintptr_t hk_pagemap_owner_far(const void *pointer)
+{
+	return hk_pagemap_owner(pointer);
+}
+
 void hk_pagemap_set_owner(const void *base, uintptr_t owner)
 {
 	uintptr_t slice = hk_pagemap_slice(base);

@@ -126,10 +126,38 @@ static HK_ALWAYS uintptr_t hk_pagemap_owner(const void *pointer)
 	return atomic_load_explicit(hk_pagemap_owner_at(window, slice), memory_order_acquire);
 }
 
+/* The SuperSlab that an owner is, or NULL. */
+static HK_ALWAYS struct hk_superslab *hk_pagemap_as_superslab(uintptr_t owner)
+{
+	return HK_LIKELY((intptr_t)owner > 0) ? (struct hk_superslab *)owner : NULL;
+}
+
 static HK_ALWAYS struct hk_superslab *hk_pagemap_superslab(const void *pointer)
 {
-	uintptr_t owner = hk_pagemap_owner(pointer);
-	return HK_LIKELY((intptr_t)owner > 0) ? (struct hk_superslab *)owner : NULL;
+	return hk_pagemap_as_superslab(hk_pagemap_owner(pointer));
+}
+
+/* The home window's owners, for loops that look up many and are to keep this in registers. */
+struct hk_pagemap_view {
+	_Atomic uintptr_t *owner;
+	uintptr_t last_slice;
+};
+
+static HK_ALWAYS struct hk_pagemap_view hk_pagemap_view_home(void)
+{
+	struct hk_pagemap_window *home = atomic_load_explicit(&hk_pagemap_home, memory_order_relaxed);
+	return (struct hk_pagemap_view){home->owner, home->end_slice - 1};
+}
+
+/* hk_pagemap_owner(), out of line. */
+uintptr_t hk_pagemap_owner_far(const void *pointer) HK_NOINLINE;
+
+static HK_ALWAYS uintptr_t hk_pagemap_view_owner(const struct hk_pagemap_view *view, const void *pointer)
+{
+	uintptr_t back = view->last_slice - hk_pagemap_slice(pointer);
+	if (HK_UNLIKELY(back >= HK_PAGEMAP_WINDOW_SLICES))
+		return hk_pagemap_owner_far(pointer);
+	return atomic_load_explicit(&view->owner[back / HK_SLICES], memory_order_acquire);
 }
 
 static inline struct hk_large *hk_pagemap_large(const void *pointer)

@@ -279,8 +279,7 @@ static HK_ALWAYS struct hk_slab *slab_find(struct hk_superslab *superslab, bool 
 
 /* What a loop over blocks of a class needs, in registers. */
 struct slab_finder {
-	_Atomic uintptr_t *owners; /* of the page map's home window */
-	uintptr_t last;            /* its last slice */
+	struct hk_pagemap_view home;
 	uint32_t reciprocal, block_bytes, shift;
 	uint32_t tag; /* of a slab that a block can be given to at once */
 };
@@ -289,14 +288,8 @@ static HK_ALWAYS struct slab_finder slab_finder(const struct hk_slabs *slabs)
 {
 	const struct hk_class_info *info = &hk_class_info[slabs->class_idx];
 	struct hk_slab live = {.class_idx = (uint8_t)slabs->class_idx, .state = HK_SLAB_LIVE, .bitmap_ready = 1};
-	struct hk_pagemap_window *home = atomic_load_explicit(&hk_pagemap_home, memory_order_relaxed);
-	return (struct slab_finder){home->owner, home->end_slice - 1, info->reciprocal, info->block_bytes,
+	return (struct slab_finder){hk_pagemap_view_home(), info->reciprocal, info->block_bytes,
 				    hk_ctz64(info->block_bytes), live.tag};
-}
-
-static HK_NOINLINE uintptr_t slab_far_owner(const void *block)
-{
-	return hk_pagemap_owner(block);
 }
 
 /* The block's slab, if it can be given there at once and a block of it begins there, and which one; else NULL.  `small`:
@@ -304,16 +297,11 @@ static HK_NOINLINE uintptr_t slab_far_owner(const void *block)
 static HK_ALWAYS struct hk_slab *slab_of_block(const struct slab_finder *finder, bool single, bool small,
 					       const void *block, uint64_t **ret_bitmap, unsigned *ret_index)
 {
-	uintptr_t back = finder->last - hk_pagemap_slice(block), owner;
+	struct hk_superslab *superslab = hk_pagemap_as_superslab(hk_pagemap_view_owner(&finder->home, block));
 	uint64_t offset;
 	bool ok;
-	if (HK_LIKELY(back < HK_PAGEMAP_WINDOW_SLICES))
-		owner = atomic_load_explicit(&finder->owners[back / HK_SLICES], memory_order_acquire);
-	else
-		owner = slab_far_owner(block);
-	if (HK_UNLIKELY((intptr_t)owner <= 0))
+	if (HK_UNLIKELY(superslab == NULL))
 		return NULL;
-	struct hk_superslab *superslab = (struct hk_superslab *)owner;
 	struct hk_slab *slab = slab_find(superslab, single, (uintptr_t)block, &offset);
 	/* slab->bitmap, computed: where stores go must not wait for a load that may miss */
 	*ret_bitmap = superslab->bitmaps[slab - superslab->slabs];
