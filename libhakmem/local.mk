@@ -61,14 +61,16 @@ libhakmem_libhakmem_faults_la_SOURCES = $(libhakmem_libhakmem_core_la_SOURCES)
 # added, CURRENT + 1, AGE + 1, REVISION 0; one was removed or changed, CURRENT + 1, AGE 0, REVISION 0.
 lib_LTLIBRARIES += libhakmem/libhakmem.la
 libhakmem_libhakmem_la_CFLAGS = $(libhakmem_cflags)
-libhakmem_libhakmem_la_SOURCES = libhakmem/front/malloc.c libhakmem/front/identity.c
+libhakmem_libhakmem_la_SOURCES = libhakmem/front/malloc.c libhakmem/front/report.c \
+	libhakmem/front/identity.c
 libhakmem_libhakmem_la_LIBADD = libhakmem/libhakmem-core.la
 libhakmem_libhakmem_la_LDFLAGS = $(AM_LDFLAGS) -version-info 0:0:0 -Wl,-z,nodelete -Wl,-z,initfirst \
-	-Wl,--sort-section=name \
+	-Wl,--sort-section=name $(HK_LAYOUT) \
 	-Wl,--version-script=$(srcdir)/libhakmem/hakmem.map
-libhakmem_libhakmem_la_DEPENDENCIES = libhakmem/libhakmem-core.la libhakmem/hakmem.map
+libhakmem_libhakmem_la_DEPENDENCIES = libhakmem/libhakmem-core.la libhakmem/hakmem.map \
+	$(srcdir)/libhakmem/layout.ld
 
 include_HEADERS = libhakmem/hakmem.h
 pkgconfigdir = $(libdir)/pkgconfig
 pkgconfig_DATA = libhakmem/hakmem.pc
-EXTRA_DIST += libhakmem/hakmem.map libhakmem/README.md
+EXTRA_DIST += libhakmem/hakmem.map libhakmem/layout.ld libhakmem/README.md

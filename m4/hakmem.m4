@@ -19,3 +19,14 @@ AC_DEFUN([HK_ADD_FLAG], [
   AS_VAR_IF([hk_cv], [yes], [$1="$$1 $2"])
   AS_VAR_POPDEF([hk_cv])
 ])
+
+# HK_CHECK_LAYOUT: HK_LAYOUT holds the flag for libhakmem/layout.ld where the linker can add that to its own script.
+AC_DEFUN([HK_CHECK_LAYOUT], [
+  AC_CACHE_CHECK([whether the linker takes libhakmem/layout.ld], [hk_cv_ld_layout], [
+    hk_save="$LDFLAGS"
+    LDFLAGS="$LDFLAGS -shared -Wl,-T,$srcdir/libhakmem/layout.ld"
+    AC_LINK_IFELSE([AC_LANG_SOURCE([int one = 1;])], [hk_cv_ld_layout=yes], [hk_cv_ld_layout=no])
+    LDFLAGS="$hk_save"])
+  AS_VAR_IF([hk_cv_ld_layout], [yes], [HK_LAYOUT='-Wl,-T,$(srcdir)/libhakmem/layout.ld'], [HK_LAYOUT=])
+  AC_SUBST([HK_LAYOUT])
+])

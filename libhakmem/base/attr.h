@@ -58,6 +58,13 @@ static inline void hk_copy(char *to, const char *from, size_t n)
 #define HK_PLACE_SECOND __attribute__((section(".bss.zz1")))
 #define HK_PLACE_LAST   __attribute__((section(".bss.zz2")))
 
+/*
+ * What the smallest process runs of the library's text stands together as well.  layout.ld takes the files that such a
+ * process does not enter, and what is HK_COLD, out of it; HK_USUAL is for the functions of these files that it runs all
+ * the same.
+ */
+#define HK_USUAL __attribute__((section(".text.usual")))
+
 /* The OS page that the accounting counts in.  A kernel with larger pages refuses the smaller purges, and
  * what madvise refused is never counted as returned. */
 #define HK_PAGE_SHIFT 12

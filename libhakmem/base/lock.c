@@ -52,7 +52,7 @@ static void lock_sleep(struct hk_lock *lock, uint32_t word)
 		hk_fatal("deadlock: a signal handler called malloc or free, and had interrupted one of them");
 }
 
-HK_COLD void hk_lock_wait(struct hk_lock *lock)
+HK_NOINLINE void hk_lock_wait(struct hk_lock *lock)
 {
 	uint32_t me = hk_lock_me(), word;
 	for (int i = 0; i < LOCK_SPINS; i++) {
@@ -66,7 +66,7 @@ HK_COLD void hk_lock_wait(struct hk_lock *lock)
 			lock_sleep(lock, word);
 }
 
-HK_COLD void hk_lock_wake(struct hk_lock *lock)
+HK_NOINLINE void hk_lock_wake(struct hk_lock *lock)
 {
 	hk_sys3(SYS_futex, &lock->word, FUTEX_WAKE_PRIVATE, 1);
 }

@@ -14,7 +14,7 @@
 /* The control thread, whose descriptor 2 is not the program's; 0 = there is none. */
 static _Atomic int log_foreign_tid;
 
-void hk_log_set_foreign(int tid)
+HK_USUAL void hk_log_set_foreign(int tid)
 {
 	atomic_store_explicit(&log_foreign_tid, tid, memory_order_relaxed);
 }

@@ -18,7 +18,7 @@
 
 static atomic_bool sweep_has_membarrier;
 
-void hk_sweep_init(void)
+HK_USUAL void hk_sweep_init(void)
 {
 	long ret = hk_sys3(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
 	atomic_store_explicit(&sweep_has_membarrier, ret == 0, memory_order_relaxed);

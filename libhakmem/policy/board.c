@@ -41,7 +41,7 @@ static const struct hkp_board *board_get(void)
 	return atomic_load_explicit(&board_mapped, memory_order_acquire);
 }
 
-bool hk_board_present(void)
+HK_USUAL bool hk_board_present(void)
 {
 	return atomic_load_explicit(&board_mapped, memory_order_relaxed) != NULL;
 }

@@ -424,7 +424,7 @@ void hk_control_resume(void)
 
 /* ---- process ---- */
 
-void hk_control_init(char *const envp[])
+HK_USUAL void hk_control_init(char *const envp[])
 {
 	int mode = hk_options.control;
 
@@ -440,11 +440,11 @@ void hk_control_init(char *const envp[])
 }
 
 /* Nothing of the thread's has to stand still for a fork: the locks it may hold are the flush's own affair. */
-void hk_control_prefork(void)
+HK_USUAL void hk_control_prefork(void)
 {
 }
 
-void hk_control_postfork_parent(void)
+HK_USUAL void hk_control_postfork_parent(void)
 {
 }
 
@@ -452,7 +452,7 @@ void hk_control_postfork_parent(void)
  * The thread stayed behind, with its descriptors; so did whoever was in STARTING or between stop and resume.
  * The block is a private copy that nobody runs on, and can be used again.
  */
-void hk_control_postfork_child(void)
+HK_USUAL void hk_control_postfork_child(void)
 {
 	atomic_store(&control_pid, (int)hk_sys0(SYS_getpid));
 	atomic_store(&control_tid, 0);

@@ -205,7 +205,7 @@ size_t hk_flush_class(unsigned class_idx)
 	return n_blocks[class_idx];
 }
 
-void hk_decay_run(uint64_t now_nsec, uint64_t *ret_next_nsec)
+HK_USUAL void hk_decay_run(uint64_t now_nsec, uint64_t *ret_next_nsec)
 {
 	uint64_t decay = hk_options.decay_msec * 1000000, step = HK_MAX(decay / DECAY_STEPS, 1000000u);
 	uint64_t due = atomic_load_explicit(&decay_next_nsec, memory_order_relaxed);
@@ -230,7 +230,7 @@ static bool decay_has_work(void)
 	       __atomic_load_n(&s->large_cached_bytes, __ATOMIC_RELAXED) != 0;
 }
 
-void hk_decay_poke(void)
+HK_USUAL void hk_decay_poke(void)
 {
 	if (!decay_has_work())
 		return;

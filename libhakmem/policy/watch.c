@@ -86,7 +86,7 @@ static bool watch_path_valid(const char *path)
 	return true;
 }
 
-void hk_watch_init(char *const envp[])
+HK_USUAL void hk_watch_init(char *const envp[])
 {
 	static const char watch[] = "MEMORY_PRESSURE_WATCH=", written[] = "MEMORY_PRESSURE_WRITE=";
 	const char *path = NULL, *text = "";

@@ -446,7 +446,7 @@ static void slab_prepare_bitmap(struct hk_superslab *superslab, struct hk_slab *
 	HK_HINT_SET(slab->bitmap_ready, 1);
 }
 
-HK_COLD enum hk_misuse hk_slabs_prepare(const struct hk_slabs *slabs, void *block)
+HK_NOINLINE enum hk_misuse hk_slabs_prepare(const struct hk_slabs *slabs, void *block)
 {
 	const struct hk_class_info *info = &hk_class_info[slabs->class_idx];
 	struct hk_superslab *superslab = hk_pagemap_superslab(block);

@@ -300,6 +300,16 @@ build() {
 	[ "$least" -gt 0 ] && [ $((most - least)) -le 8 ]
 }
 
+@test "a small process has the usual text of the library in memory, and not the seldom one" {
+	readelf -SW "$HKTEST_LIB" | grep -q ' \.text\.seldom ' || skip "the linker did not sort it"
+	LD_PRELOAD=$HKTEST_LIB cat /proc/self/smaps > smaps
+	# of each mapping of text, in the order of addresses: KiB in memory
+	run awk '/^[0-9a-f]+-/ { text = $2 ~ /x/ && /libhakmem/ } text && /^Rss:/ { print $2 }' smaps
+	[ "$status" -eq 0 ] && [ "${#lines[@]}" -eq 2 ]
+	[ "${lines[0]}" -gt 0 ]
+	[ "${lines[1]}" -eq 0 ]
+}
+
 @test "row 27: a static program is not ours, and runs" {
 	build static -static <<-'END'
 		#include <stdio.h>
