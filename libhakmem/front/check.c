@@ -63,7 +63,7 @@ static size_t check_first, check_n_held, check_held_bytes;
 
 static HK_TLS uint8_t check_inside; /* this thread is in one of the functions below */
 
-struct hk_lock *hk_check_lock(void)
+HK_USUAL struct hk_lock *hk_check_lock(void)
 {
 	return &check_lock;
 }

@@ -25,17 +25,17 @@ static _Atomic uint64_t decay_next_nsec;
 
 static _Atomic int flush_interrupts;
 
-void hk_flush_interrupt(bool on)
+HK_USUAL void hk_flush_interrupt(bool on)
 {
 	atomic_fetch_add_explicit(&flush_interrupts, on ? 1 : -1, memory_order_relaxed);
 }
 
-void hk_flush_postfork_child(void)
+HK_USUAL void hk_flush_postfork_child(void)
 {
 	atomic_store_explicit(&flush_interrupts, 0, memory_order_relaxed);
 }
 
-struct hk_lock *hk_flush_lock(void)
+HK_USUAL struct hk_lock *hk_flush_lock(void)
 {
 	return &flush_lock;
 }

@@ -55,17 +55,17 @@ bool hk_locks_any_held(void)
 	return locks_held;
 }
 
-void hk_locks_take_all(void)
+HK_USUAL void hk_locks_take_all(void)
 {
 	locks_each(locks_take);
 }
 
-void hk_locks_drop_all(void)
+HK_USUAL void hk_locks_drop_all(void)
 {
 	locks_each(locks_drop);
 }
 
-void hk_locks_reset_all(void)
+HK_USUAL void hk_locks_reset_all(void)
 {
 	locks_each(locks_reset);
 }
@@ -101,14 +101,14 @@ int hk_stats_publish(int memfd)
 	return ok ? 0 : (int)address;
 }
 
-void hk_stats_prefork(void)
+HK_USUAL void hk_stats_prefork(void)
 {
 	struct hkp_stats *shared = hk_stats();
 	if (hk_counters_published())
 		memcpy(&hk_counters_home, shared, sizeof hk_counters_home);
 }
 
-void hk_stats_unpublish(void)
+HK_USUAL void hk_stats_unpublish(void)
 {
 	struct hkp_stats *shared = hk_stats();
 	if (!hk_counters_published())
