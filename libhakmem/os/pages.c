@@ -107,35 +107,80 @@ bool hk_os_purge(void *address, size_t bytes)
 	return hk_sys3(SYS_madvise, address, bytes, MADV_DONTNEED) == 0;
 }
 
-/* One call for several runs takes half as long for each as a call each: 0.75 and 1.5 us a page. */
-static bool pages_purge_runs(const struct iovec *runs, unsigned n, size_t bytes)
+/*
+ * Runs of pages that go back in one call.  The kernel flushes the processor's translations once for all of them, and with
+ * them, in a process with threads, interrupts the other cores once; from 33 pages on it flushes everything instead of each
+ * page.  Figures are in docs/allocator.md.
+ */
+#define PAGES_RUNS 64u
+struct pages_runs {
+	char *base;
+	uint16_t *masks;
+	unsigned n, n_purged; /* runs; pages that went back */
+	struct iovec runs[PAGES_RUNS];
+};
+
+static bool pages_purge_vector(const struct pages_runs *batch, size_t bytes)
 {
-	if (n < 2 || atomic_load_explicit(&pages_no_vector, memory_order_relaxed) || !hk_may_call())
+	if (batch->n < 2 || atomic_load_explicit(&pages_no_vector, memory_order_relaxed) || !hk_may_call())
 		return false;
-	long ret = hk_sys5(SYS_process_madvise, PAGES_PIDFD_SELF, runs, n, MADV_DONTNEED, 0);
+	long ret = hk_sys5(SYS_process_madvise, PAGES_PIDFD_SELF, batch->runs, batch->n, MADV_DONTNEED, 0);
 	if (pages_failed(ret))
 		atomic_store_explicit(&pages_no_vector, true, memory_order_relaxed);
 	return ret == (long)bytes;
 }
 
-uint16_t hk_os_purge_pages(char *base, uint16_t pages)
+/* A run by itself, and where the kernel refuses some of it (mlocked memory), what lies in each mask by itself. */
+static void pages_purge_run(struct pages_runs *batch, const struct iovec *run)
 {
-	struct iovec runs[8];
-	uint16_t purged = 0;
-	unsigned n = 0;
-	for (uint32_t rest = pages; rest != 0; n++) {
-		unsigned first = hk_ctz64(rest), count = hk_ctz64(~((uint64_t)rest >> first));
-		runs[n] = (struct iovec){base + (size_t)first * HK_PAGE_BYTES, (size_t)count * HK_PAGE_BYTES};
-		rest &= ~hk_mask32(first, count);
+	unsigned page = (unsigned)((size_t)((char *)run->iov_base - batch->base) >> HK_PAGE_SHIFT);
+	unsigned n = (unsigned)(run->iov_len >> HK_PAGE_SHIFT), count;
+	if (hk_os_purge(run->iov_base, run->iov_len)) {
+		batch->n_purged += n;
+		return;
 	}
-	if (pages_purge_runs(runs, n, (size_t)hk_popcount64(pages) * HK_PAGE_BYTES))
-		return pages;
-	for (unsigned i = 0; i < n; i++) {
-		unsigned first = (unsigned)((size_t)((char *)runs[i].iov_base - base) >> HK_PAGE_SHIFT);
-		if (hk_os_purge(runs[i].iov_base, runs[i].iov_len))
-			purged |= (uint16_t)hk_mask32(first, (unsigned)(runs[i].iov_len >> HK_PAGE_SHIFT));
+	for (unsigned end = page + n; page != end; page += count) {
+		count = HK_MIN(end - page, 16 - page % 16);
+		char *part = batch->base + (size_t)page * HK_PAGE_BYTES;
+		if (count != n && hk_os_purge(part, (size_t)count * HK_PAGE_BYTES))
+			batch->n_purged += count;
+		else
+			batch->masks[page / 16] &= (uint16_t)~hk_mask32(page % 16, count);
 	}
-	return purged;
+}
+
+static void pages_purge_runs(struct pages_runs *batch)
+{
+	size_t bytes = 0;
+	for (unsigned i = 0; i < batch->n; i++)
+		bytes += batch->runs[i].iov_len;
+	if (pages_purge_vector(batch, bytes)) {
+		batch->n_purged += (unsigned)(bytes >> HK_PAGE_SHIFT);
+	} else {
+		for (unsigned i = 0; i < batch->n; i++)
+			pages_purge_run(batch, &batch->runs[i]);
+	}
+	batch->n = 0;
+}
+
+unsigned hk_os_purge_pages(char *base, uint16_t *masks, unsigned n_masks)
+{
+	struct pages_runs batch = {.base = base, .masks = masks};
+	char *end = NULL; /* of the latest run */
+	for (unsigned page = 0; page < n_masks * 16; page++) {
+		char *at = base + (size_t)page * HK_PAGE_BYTES;
+		if ((masks[page / 16] >> page % 16 & 1) == 0)
+			continue;
+		if (at != end) {
+			if (batch.n == PAGES_RUNS)
+				pages_purge_runs(&batch);
+			batch.runs[batch.n++] = (struct iovec){at, 0};
+		}
+		batch.runs[batch.n - 1].iov_len += HK_PAGE_BYTES;
+		end = at + HK_PAGE_BYTES;
+	}
+	pages_purge_runs(&batch);
+	return batch.n_purged;
 }
 
 void hk_os_populate(void *address, size_t bytes)

@@ -23,8 +23,9 @@ bool hk_os_wipe_on_fork(void *address, size_t bytes);
  * (mlocked memory, a filter): nothing went back and nothing is known to be zero. */
 bool hk_os_purge(void *address, size_t bytes);
 
-/* The same for some of the 16 pages from `base` on, by a mask, in as few calls as can be; returns those that went back. */
-uint16_t hk_os_purge_pages(char *base, uint16_t pages);
+/* The same for some of the pages from `base` on, 16 to a mask, in as few calls as can be.  Bits of pages that did not go
+ * back are cleared; returns how many did. */
+unsigned hk_os_purge_pages(char *base, uint16_t *masks, unsigned n_masks);
 
 /* Apply the huge-page policy to a mapping; `partly` where only some of it may ever be used: then the automatic
  * policy keeps huge pages away, else it leaves them to the system's setting. */

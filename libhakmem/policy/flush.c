@@ -98,18 +98,14 @@ static bool flush_slices(struct flush *flush)
 	return flush_walk(flush, hk_heap_purge);
 }
 
+static struct hk_slabs *flush_slabs_of(unsigned class_idx)
+{
+	return class_idx < HK_CLASSES_ALL ? &hk_classes[class_idx].slabs : NULL;
+}
+
 static size_t flush_holes_of(struct hk_superslab *superslab)
 {
-	size_t bytes = 0;
-	for (unsigned i = 0; i < HK_SLICES; i++) {
-		struct hk_slab *slab = &superslab->slabs[i];
-		if (HK_HINT(slab->n_holes) == 0)
-			continue;
-		unsigned c = HK_HINT(slab->class_idx);
-		if (c < HK_CLASSES_ALL)
-			bytes += hk_slab_purge_holes(&hk_classes[c].slabs, superslab, i);
-	}
-	return bytes;
+	return hk_slabs_purge_holes(superslab, flush_slabs_of);
 }
 
 /* Level 2: free pages of slabs that are in use. */

@@ -2,12 +2,13 @@
 /*
  * Purging page holes: giving back the free OS pages of slabs that are partly in use.
  *
- * Purging is a claim.  Under the class lock all blocks on the page, those that straddle its edges included,
+ * Purging is a claim.  Under the class lock all blocks on the pages, those that straddle their edges included,
  * are taken out of the bitmap; then, under no lock, the kernel takes the pages; then the blocks return to the
  * bitmap.  Looking under the lock and purging after it would hand a block out in between and destroy it.
  * While blocks are claimed the slab cannot run empty, so it cannot go away.
- * 
- * One slice (16 pages) at a time, so that no allocation finds the class dry because of a purge.
+ *
+ * One SuperSlab at a time, whatever classes its slabs are of: the more pages in a call to the kernel, the less each costs,
+ * and a class that runs dry meanwhile has its other SuperSlabs.
  */
 #include "slabs/slab.h"
 
@@ -16,103 +17,136 @@
 #include "base/point.h"
 #include "os/pages.h"
 
-struct holes_claim {
-	uint16_t pages;            /* of the slice */
-	uint16_t first, last;      /* blocks: first and last that were claimed */
-	uint16_t n_blocks;
-	uint64_t bits[HK_BITMAP_WORDS]; /* the claimed blocks; words first/64..last/64 are valid */
-};
+#include <string.h>
 
-/* Pages become holes, or stop being holes.  Claimed ones are none: a refill that takes blocks on both sides of
- * them would close them, and they would be subtracted twice. */
-static void holes_mark(struct hk_slab *slab, unsigned slice, uint16_t pages, bool hole)
+/* Of a SuperSlab's slices, the pages that are claimed, or went back. */
+typedef uint16_t holes_pages[HK_SLICES];
+
+/* Pages stop being holes while they are claimed: a refill that takes blocks on both sides of them would close them, and
+ * they would be subtracted twice. */
+static void holes_forget(struct hk_slab *slab, unsigned slice)
 {
-	int n = (int)hk_popcount64(pages) * (hole ? 1 : -1);
-	uint16_t *mask = &slab->superslab->hole[slice];
-	*mask = (uint16_t)(hole ? *mask | pages : *mask & ~pages);
-	HK_HINT_SET(slab->n_holes, (uint16_t)(slab->n_holes + n));
-	hk_count_private(hole_pages, n);
+	unsigned n = hk_popcount64(slab->superslab->hole[slice]);
+	slab->superslab->hole[slice] = 0;
+	HK_HINT_SET(slab->n_holes, (uint16_t)(slab->n_holes - n));
+	hk_count_private(hole_pages, -(int64_t)n);
 }
 
-/* Under the class lock: claim the holes of one slice of a slab. */
-static bool holes_take(struct hk_slabs *slabs, struct hk_slab *slab, unsigned offset, struct holes_claim *claim)
+/* Take the blocks first..last out of the bitmap, or return them.  How many were not out of it, or in it, before. */
+static unsigned holes_change(struct hk_slab *slab, unsigned first, unsigned last, bool taken)
 {
-	const struct hk_class_info *info = &hk_class_info[slabs->class_idx];
-	unsigned slice = hk_slab_slice(slab) + offset;
-	claim->pages = slab->superslab->hole[slice];
-	if (claim->pages == 0 || slab->n_free == slab->top)
+	unsigned n = 0;
+	for (unsigned word = first / 64; word <= last / 64; word++) {
+		uint64_t mask = hk_mask64(word == first / 64 ? first % 64 : 0, word == last / 64 ? last % 64 : 63);
+		uint64_t before = slab->bitmap[word], after = taken ? before & ~mask : before | mask;
+		HK_HINT_SET(slab->bitmap[word], after);
+		n += hk_popcount64(before ^ after);
+	}
+	return n;
+}
+
+/*
+ * Take the blocks that lie on the claimed pages of a slab out of the bitmap, or return them; a block that lies on two of
+ * them counts once.  How many there are, and in `*ret_first` and `*ret_last` between which ones they lie.
+ */
+static unsigned holes_change_pages(struct hk_slab *slab, const holes_pages claimed, bool taken, unsigned *ret_first,
+				   unsigned *ret_last)
+{
+	const struct hk_class_info *info = &hk_class_info[slab->class_idx];
+	unsigned slice = hk_slab_slice(slab), n_blocks = 0, next = 0;
+	*ret_first = info->n_blocks;
+	for (unsigned i = 0; i < slab->n_slices; i++) {
+		for (uint32_t pages = claimed[slice + i]; pages != 0; pages &= pages - 1) {
+			unsigned at = (i * HK_SLICE_PAGES + hk_ctz64(pages)) * HK_PAGE_BYTES;
+			unsigned first = at / info->block_bytes;
+			unsigned last = HK_MIN((at + HK_PAGE_BYTES - 1) / info->block_bytes, info->n_blocks - 1u);
+			unsigned n = holes_change(slab, first, last, taken);
+			HK_ASSERT(n == last + 1 - HK_MAX(first, next)); /* all were free, and nobody took or gave one since */
+			*ret_first = HK_MIN(*ret_first, first);
+			next = last + 1;
+			n_blocks += n;
+		}
+	}
+	*ret_last = next - 1;
+	return n_blocks;
+}
+
+/* Under the class lock: claim the holes of a slab.  False where there are none. */
+static bool holes_take(struct hk_slabs *slabs, struct hk_slab *slab, holes_pages claimed)
+{
+	unsigned slice = hk_slab_slice(slab), first, last;
+	if (slab->n_holes == 0 || slab->n_free == slab->top)
 		return false; /* a wholly free slab goes back as a whole */
-	unsigned first_page = offset * HK_SLICE_PAGES + hk_ctz64(claim->pages);
-	unsigned last_page = offset * HK_SLICE_PAGES + 63 - hk_clz64(claim->pages);
-	claim->first = (uint16_t)(first_page * HK_PAGE_BYTES / info->block_bytes);
-	claim->last = (uint16_t)HK_MIN((last_page * HK_PAGE_BYTES + HK_PAGE_BYTES - 1) / info->block_bytes,
-				       info->n_blocks - 1u);
-	for (unsigned word = claim->first / 64; word <= claim->last / 64u; word++)
-		claim->bits[word] = 0;
-	for (uint32_t pages = claim->pages; pages != 0; pages &= pages - 1) {
-		unsigned at = (offset * HK_SLICE_PAGES + hk_ctz64(pages)) * HK_PAGE_BYTES;
-		hk_bitmap_set(claim->bits, at / info->block_bytes,
-			      HK_MIN((at + HK_PAGE_BYTES - 1) / info->block_bytes, info->n_blocks - 1u));
+	for (unsigned i = slice; i < slice + slab->n_slices; i++) {
+		claimed[i] = slab->superslab->hole[i];
+		holes_forget(slab, i);
 	}
-	claim->n_blocks = 0;
-	for (unsigned word = claim->first / 64; word <= claim->last / 64u; word++) {
-		HK_ASSERT((slab->bitmap[word] & claim->bits[word]) == claim->bits[word]);
-		HK_HINT_SET(slab->bitmap[word], slab->bitmap[word] & ~claim->bits[word]);
-		claim->n_blocks = (uint16_t)(claim->n_blocks + hk_popcount64(claim->bits[word]));
-	}
-	HK_HINT_SET(slab->n_free, slab->n_free - claim->n_blocks);
-	slabs->n_free -= claim->n_blocks;
-	slabs->n_claimed += claim->n_blocks;
-	holes_mark(slab, slice, claim->pages, false);
+	unsigned n_blocks = holes_change_pages(slab, claimed, true, &first, &last);
+	HK_HINT_SET(slab->n_free, slab->n_free - n_blocks);
+	slabs->n_free -= n_blocks;
+	slabs->n_claimed += n_blocks;
 	return true;
 }
 
-/* Under the class lock: the claimed blocks are free again; `purged` pages are no longer touched. */
-static void holes_return(struct hk_slabs *slabs, struct hk_slab *slab, unsigned offset,
-			 const struct holes_claim *claim, uint16_t purged)
+/* Under the class lock: the claimed blocks are free again.  What the kernel refused is a hole again, and so may a page be on
+ * which a block was freed beside a claimed one. */
+static void holes_return(struct hk_slabs *slabs, struct hk_slab *slab, const holes_pages claimed,
+			 const holes_pages purged)
 {
-	unsigned slice = hk_slab_slice(slab) + offset;
-	for (unsigned word = claim->first / 64; word <= claim->last / 64u; word++)
-		HK_HINT_SET(slab->bitmap[word], slab->bitmap[word] | claim->bits[word]);
-	slab->low_word = (uint16_t)HK_MIN(slab->low_word, claim->first / 64u);
-	HK_HINT_SET(slab->n_free, slab->n_free + claim->n_blocks);
-	slabs->n_free += claim->n_blocks;
-	slabs->n_claimed -= claim->n_blocks;
-	slab->superslab->touched[slice] &= (uint16_t)~purged;
-	holes_mark(slab, slice, claim->pages & (uint16_t)~purged, true); /* those that the kernel refused */
-	hk_count(purged_bytes, (uint64_t)hk_popcount64(purged) * HK_PAGE_BYTES);
+	unsigned slice = hk_slab_slice(slab), first, last;
+	unsigned n_blocks = holes_change_pages(slab, claimed, false, &first, &last);
+	slab->low_word = (uint16_t)HK_MIN(slab->low_word, first / 64u);
+	HK_HINT_SET(slab->n_free, slab->n_free + n_blocks);
+	slabs->n_free += n_blocks;
+	slabs->n_claimed -= n_blocks;
+	for (unsigned i = slice; i < slice + slab->n_slices; i++)
+		slab->superslab->touched[i] &= (uint16_t)~purged[i];
+	hk_slab_note_freed(slab, first, last);
 }
 
-/* Purge the holes of one slice of a slab.  False once there is nothing behind it. */
-static bool holes_purge_slice(struct hk_slabs *slabs, struct hk_slab *slab, unsigned offset, size_t *bytes)
+/* Claim the holes of the slab that begins at a slice, if one does. */
+static bool holes_claim(struct hk_slabs *slabs, struct hk_slab *slab, holes_pages claimed)
 {
-	struct holes_claim claim;
 	struct hk_slab *chain = NULL;
 	hk_lock_take(&slabs->lock);
-	bool ours = slab->state == HK_SLAB_LIVE && slab->class_idx == slabs->class_idx && offset < slab->n_slices;
-	bool claimed = ours && holes_take(slabs, slab, offset, &claim);
-	if (claimed)
+	bool ok = slab->state == HK_SLAB_LIVE && slab->class_idx == slabs->class_idx && holes_take(slabs, slab, claimed);
+	if (ok)
 		hk_slabs_settle(slabs, slab, &chain);
 	hk_lock_drop(&slabs->lock);
-	if (!claimed)
-		return ours;
-	HK_POINT(holes_claimed);
-	uint16_t purged = hk_os_purge_pages(slab->base + (size_t)offset * HK_SLICE_BYTES, claim.pages);
-	*bytes += (size_t)hk_popcount64(purged) * HK_PAGE_BYTES;
-	HK_POINT(holes_purged);
+	return ok;
+}
+
+static void holes_unclaim(struct hk_slabs *slabs, struct hk_slab *slab, const holes_pages claimed,
+			  const holes_pages purged)
+{
+	struct hk_slab *chain = NULL;
 	hk_lock_take(&slabs->lock);
-	holes_return(slabs, slab, offset, &claim, purged);
+	holes_return(slabs, slab, claimed, purged);
 	hk_slabs_settle(slabs, slab, &chain);
 	hk_lock_drop(&slabs->lock);
 	hk_slabs_free_chain(chain);
-	return true;
 }
 
-size_t hk_slab_purge_holes(struct hk_slabs *slabs, struct hk_superslab *superslab, unsigned slice)
+size_t hk_slabs_purge_holes(struct hk_superslab *superslab, struct hk_slabs *(*slabs_of)(unsigned class_idx))
 {
-	size_t bytes = 0;
-	for (unsigned offset = 0; offset < HK_SLICES - slice; offset++)
-		if (!holes_purge_slice(slabs, &superslab->slabs[slice], offset, &bytes))
-			break;
+	holes_pages claimed = {0}, purged;
+	uint32_t from = 0; /* slices at which slabs begin that have claimed pages */
+	for (unsigned i = 0; i < HK_SLICES; i++) {
+		struct hk_slab *slab = &superslab->slabs[i];
+		struct hk_slabs *slabs = HK_HINT(slab->n_holes) != 0 ? slabs_of(HK_HINT(slab->class_idx)) : NULL;
+		if (slabs != NULL && holes_claim(slabs, slab, claimed))
+			from |= 1u << i;
+	}
+	if (from == 0)
+		return 0;
+	HK_POINT(holes_claimed);
+	memcpy(purged, claimed, sizeof purged);
+	size_t bytes = (size_t)hk_os_purge_pages(superslab->base, purged, HK_SLICES) * HK_PAGE_BYTES;
+	HK_POINT(holes_purged);
+	for (; from != 0; from &= from - 1) {
+		struct hk_slab *slab = &superslab->slabs[__builtin_ctz(from)];
+		holes_unclaim(slabs_of(slab->class_idx), slab, claimed, purged);
+	}
+	hk_count(purged_bytes, bytes);
 	return bytes;
 }

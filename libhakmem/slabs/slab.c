@@ -128,8 +128,7 @@ static void slab_note_hole(struct hk_slab *slab, unsigned page)
 	hk_count_private(hole_pages, 1);
 }
 
-/* Of blocks first..last some were freed, those two among them: which of the pages that they lie on are wholly free now? */
-static HK_NOINLINE void slab_note_freed(struct hk_slab *slab, unsigned first, unsigned last)
+HK_NOINLINE void hk_slab_note_freed(struct hk_slab *slab, unsigned first, unsigned last)
 {
 	uint32_t block_bytes = hk_class_info[slab->class_idx].block_bytes;
 	unsigned last_page = ((last + 1) * block_bytes - 1) >> HK_PAGE_SHIFT;
@@ -349,7 +348,7 @@ static HK_ALWAYS unsigned slab_give(struct hk_slabs *slabs, bool single, bool sm
 			break;
 		HK_HINT_SET(bitmap[index / 64], bits);
 		if (slab_may_free_page(info, small, index, bits))
-			slab_note_freed(slab, index, index);
+			hk_slab_note_freed(slab, index, index);
 		slab_count_given(slabs, slab, index / 64, 1, ret_empty);
 	}
 	slabs->n_free += (uint64_t)(block - blocks);
@@ -401,7 +400,7 @@ static HK_NOINLINE unsigned slab_give_runs(struct hk_slabs *slabs, void *const *
 		HK_HINT_SET(bitmap[index / 64], bits);
 		index &= ~63u;
 		if (bits == UINT64_MAX || info->block_bytes > 32)
-			slab_note_freed(slab, index + hk_ctz64(given), index + 63 - hk_clz64(given));
+			hk_slab_note_freed(slab, index + hk_ctz64(given), index + 63 - hk_clz64(given));
 		slab_count_given(slabs, slab, index / 64, (unsigned)(block - first), ret_empty);
 	}
 	slabs->n_free += (uint64_t)(block - blocks);
@@ -556,12 +555,14 @@ bool hk_slabs_audit(const struct hk_slabs *slabs)
 	unsigned n_empty = 0;
 	for (unsigned bin = 0; bin < HK_BINS; bin++) {
 		for (const struct hk_slab *slab = slabs->bins[bin]; slab != NULL; slab = slab->next) {
-			unsigned bits = 0, holes = 0;
+			unsigned bits = 0, holes = 0, untouched = 0;
 			for (unsigned word = 0; word < HK_BITMAP_WORDS; word++)
 				bits += hk_popcount64(HK_HINT(slab->bitmap[word]));
-			for (unsigned i = 0; i < slab->n_slices; i++)
-				holes += hk_popcount64(slab->superslab->hole[hk_slab_slice(slab) + i]);
-			if (bits != slab->n_free || holes != slab->n_holes || slab->bin != bin ||
+			for (unsigned i = hk_slab_slice(slab); i < hk_slab_slice(slab) + slab->n_slices; i++) {
+				holes += hk_popcount64(slab->superslab->hole[i]);
+				untouched |= slab->superslab->hole[i] & (unsigned)~slab->superslab->touched[i];
+			}
+			if (bits != slab->n_free || holes != slab->n_holes || untouched != 0 || slab->bin != bin ||
 			    slab_bin(slab) != bin || slab->top > slab_n_blocks(slab) ||
 			    slab->class_idx != slabs->class_idx || slab->state != HK_SLAB_LIVE)
 				return false;

@@ -63,8 +63,13 @@ void hk_slabs_free_chain(struct hk_slab *chain);
 /* Under no lock: give back the empty slabs that are kept.  Returns how many. */
 unsigned hk_slabs_drop_empty(struct hk_slabs *slabs);
 
-/* Under no lock, SuperSlab pinned: purge the holes of the slab at `slice` if it belongs to `slabs`.  Bytes. */
-size_t hk_slab_purge_holes(struct hk_slabs *slabs, struct hk_superslab *superslab, unsigned slice);
+/* Under no lock, SuperSlab pinned: purge the holes of its slabs.  `slabs_of` says whose the slabs of a class are, and NULL
+ * where there is no such class.  Returns bytes. */
+size_t hk_slabs_purge_holes(struct hk_superslab *superslab, struct hk_slabs *(*slabs_of)(unsigned class_idx));
+
+/* Under the lock: of blocks first..last some were freed, those two among them; which of the pages that they lie on are
+ * wholly free now, is noted. */
+void hk_slab_note_freed(struct hk_slab *slab, unsigned first, unsigned last);
 
 /* Under the lock: after a slab's free count changed, put it into the right bin, or, where it ran empty and is
  * not the one to keep, onto the chain `*ret_empty`. */

@@ -297,61 +297,36 @@ unsigned hk_run_touch(struct hk_slab *run, unsigned n_pages)
 	return before;
 }
 
-/* Purge the touched pages of one slice's mask; the slice belongs to the caller.  Returns bytes. */
-static size_t heap_purge_slice(struct hk_superslab *superslab, unsigned slice)
-{
-	uint16_t purged = hk_os_purge_pages(superslab->base + (size_t)slice * HK_SLICE_BYTES, superslab->touched[slice]);
-	superslab->touched[slice] &= (uint16_t)~purged;
-	return (size_t)hk_popcount64(purged) * HK_PAGE_BYTES;
-}
-
-/* Purge a run of free slices, claimed from the heap meanwhile. */
-static size_t heap_purge_run(struct hk_superslab *superslab, unsigned slice, unsigned n_slices)
-{
-	size_t bytes = 0;
-	bool whole = true;
-	for (unsigned i = slice; i < slice + n_slices; i++)
-		whole &= superslab->touched[i] == UINT16_MAX;
-	if (whole && hk_os_purge(superslab->base + (size_t)slice * HK_SLICE_BYTES, (size_t)n_slices * HK_SLICE_BYTES)) {
-		memset(&superslab->touched[slice], 0, n_slices * sizeof superslab->touched[0]);
-		bytes = (size_t)n_slices * HK_SLICE_BYTES;
-	} else {
-		for (unsigned i = slice; i < slice + n_slices; i++)
-			bytes += heap_purge_slice(superslab, i);
-	}
-	return bytes;
-}
-
-/* Free slices of a SuperSlab that have touched pages. */
-static uint32_t heap_purgeable(const struct hk_superslab *superslab)
+/* Free slices of a SuperSlab that have touched pages; `pages` is filled with theirs. */
+static uint32_t heap_purgeable(const struct hk_superslab *superslab, uint16_t *pages)
 {
 	uint32_t mask = 0;
 	for (uint32_t rest = superslab->free_slices; rest != 0; rest &= rest - 1) {
 		unsigned slice = (unsigned)__builtin_ctz(rest);
-		mask |= superslab->touched[slice] != 0 ? 1u << slice : 0;
+		pages[slice] = superslab->touched[slice];
+		mask |= pages[slice] != 0 ? 1u << slice : 0;
 	}
 	return mask;
 }
 
-/* While a run is being purged it counts as taken. */
+/* While they are being purged slices count as taken. */
 size_t hk_heap_purge(struct hk_superslab *superslab)
 {
-	size_t bytes = 0;
-	uint32_t tried = 0;
-	for (;;) {
-		hk_lock_take(&heap_lock);
-		uint32_t todo = heap_purgeable(superslab) & ~tried;
-		unsigned slice = todo != 0 ? (unsigned)__builtin_ctz(todo) : 0, count = 0;
-		if (todo != 0) {
-			count = hk_ctz64(~(uint64_t)(todo >> slice));
-			heap_carve(superslab, slice, count);
-		}
-		hk_lock_drop(&heap_lock);
-		if (todo == 0)
-			break;
-		tried |= hk_mask32(slice, count);
-		bytes += heap_purge_run(superslab, slice, count);
+	uint16_t pages[HK_SLICES] = {0};
+	hk_lock_take(&heap_lock);
+	uint32_t slices = heap_purgeable(superslab, pages);
+	for (uint32_t rest = slices; rest != 0; rest &= rest - 1)
+		heap_carve(superslab, (unsigned)__builtin_ctz(rest), 1);
+	hk_lock_drop(&heap_lock);
+	if (slices == 0)
+		return 0;
+	size_t bytes = (size_t)hk_os_purge_pages(superslab->base, pages, HK_SLICES) * HK_PAGE_BYTES;
+	for (uint32_t rest = slices; rest != 0;) {
+		unsigned slice = (unsigned)__builtin_ctz(rest), count = hk_ctz64(~((uint64_t)rest >> slice));
+		for (unsigned i = slice; i < slice + count; i++)
+			superslab->touched[i] &= (uint16_t)~pages[i];
 		heap_give_slices(superslab, slice, count);
+		rest &= ~hk_mask32(slice, count);
 	}
 	hk_count(purged_bytes, bytes);
 	return bytes;

@@ -284,23 +284,35 @@ static void purging_goes_superslab_by_superslab(void **state)
 	assert_int_equal(n_superslabs(), 0);
 }
 
-/* What madvise refused is not counted as returned, nor as known to be zero. */
-/* Whatever the kernel can do in one call: each page of the mask went back, and no other. */
-static void pages_of_a_mask_go_back(void **state)
+/* Whatever the kernel can do in one call: each page of the masks went back, and no other; what is locked stays, and is not
+ * in the masks any more. */
+static void pages_of_masks_go_back(void **state)
 {
-	static const uint16_t masks[] = {0, 1, 0x8000, 0xffff, 0x5555, 0xaaaa, 0x8001, 0x7bde, 0x0ff0, 0xf0f1};
+	static const uint16_t patterns[] = {0, 1, 0x8000, 0xffff, 0x5555, 0xaaaa, 0x8001, 0x7bde, 0x0ff0, 0xf0f1, 0xffff};
 	(void)state;
-	char *base = hk_os_map(HK_SLICE_BYTES, HK_SLICE_BYTES, "test");
+	char *base = hk_os_map(HK_SUPERSLAB_BYTES, HK_SUPERSLAB_BYTES, "test");
 	assert_non_null(base);
-	for (unsigned i = 0; i < HK_COUNT(masks); i++) {
-		memset(base, 7, HK_SLICE_BYTES);
-		assert_int_equal(hk_os_purge_pages(base, masks[i]), masks[i]);
-		for (unsigned page = 0; page < HK_SLICE_PAGES; page++)
-			assert_int_equal(base[page * HK_PAGE_BYTES], (masks[i] >> page & 1) != 0 ? 0 : 7);
+	for (unsigned round = 0; round < 2 * HK_COUNT(patterns); round++) {
+		uint16_t masks[HK_SLICES], wanted[HK_SLICES];
+		unsigned n_wanted = 0, locked = round < HK_COUNT(patterns) ? HK_SLICES : round % HK_SLICES;
+		memset(base, 7, HK_SUPERSLAB_BYTES);
+		for (unsigned i = 0; i < HK_SLICES; i++) {
+			masks[i] = patterns[(i + round) % HK_COUNT(patterns)];
+			wanted[i] = i != locked ? masks[i] : 0;
+			n_wanted += hk_popcount64(wanted[i]);
+		}
+		if (locked != HK_SLICES && syscall(SYS_mlock, base + locked * HK_SLICE_BYTES, HK_SLICE_BYTES) != 0)
+			break; /* no right to */
+		assert_int_equal(hk_os_purge_pages(base, masks, HK_SLICES), n_wanted);
+		assert_memory_equal(masks, wanted, sizeof masks);
+		for (unsigned page = 0; page < HK_SLICES * HK_SLICE_PAGES; page++)
+			assert_int_equal(base[page * HK_PAGE_BYTES], (wanted[page / 16] >> page % 16 & 1) != 0 ? 0 : 7);
+		syscall(SYS_munlock, base, HK_SUPERSLAB_BYTES);
 	}
-	assert_true(hk_os_unmap(base, HK_SLICE_BYTES));
+	assert_true(hk_os_unmap(base, HK_SUPERSLAB_BYTES));
 }
 
+/* What madvise refused is not counted as returned, nor as known to be zero. */
 static void trim_believes_a_refusal(void **state)
 {
 	struct hk_slab *kept = hk_heap_take(1), *gone = hk_heap_take(2);
@@ -335,7 +347,7 @@ int main(void)
 		cmocka_unit_test(a_pinned_superslab_stays),
 		cmocka_unit_test(trim_purges_free_slices_alone),
 		cmocka_unit_test(purging_goes_superslab_by_superslab),
-		cmocka_unit_test(pages_of_a_mask_go_back),
+		cmocka_unit_test(pages_of_masks_go_back),
 		cmocka_unit_test(trim_believes_a_refusal),
 	};
 	return cmocka_run_group_tests_name("heap", tests, NULL, NULL);

@@ -289,12 +289,17 @@ static void around_end(void)
 	unit_trim();
 }
 
+static struct hk_slabs *around_slabs(unsigned class_idx)
+{
+	return class_idx == around.class_idx ? &around : NULL;
+}
+
 static void around_purge(unsigned index, uint64_t *seed)
 {
 	struct hk_slab *slab = hk_slab_of(around_blocks[1]);
 	(void)index;
 	(void)seed;
-	hk_slab_purge_holes(&around, slab->superslab, hk_slab_slice(slab));
+	hk_slabs_purge_holes(slab->superslab, around_slabs);
 }
 
 static void around_take(unsigned index, uint64_t *seed)

@@ -349,12 +349,19 @@ static void a_pointer_between_blocks_is_refused(void **state)
 
 /* ---- holes --------------------------------------------------------------------------------------------- */
 
+static struct model *purged_model;
+
+static struct hk_slabs *purged_slabs(unsigned class_idx)
+{
+	return class_idx == purged_model->slabs.class_idx ? &purged_model->slabs : NULL;
+}
+
 static size_t purge_all(struct model *model)
 {
 	size_t bytes = 0;
+	purged_model = model;
 	for (struct hk_superslab *s = hk_heap_walk(NULL); s != NULL; s = hk_heap_walk(s))
-		for (unsigned i = 0; i < HK_SLICES; i++)
-			bytes += hk_slab_purge_holes(&model->slabs, s, i);
+		bytes += hk_slabs_purge_holes(s, purged_slabs);
 	return bytes;
 }
 
