@@ -62,6 +62,17 @@ static inline void hk_lock_take(struct hk_lock *lock)
 		hk_lock_wait(lock);
 }
 
+/* Take the lock if it is free; for work that whoever holds it does as well. */
+static inline bool hk_lock_try(struct hk_lock *lock)
+{
+	uint32_t expected = 0;
+	if (!atomic_compare_exchange_strong_explicit(&lock->word, &expected, hk_lock_me(), memory_order_acquire,
+						     memory_order_relaxed))
+		return false;
+	hk_lock_check_take(lock);
+	return true;
+}
+
 static inline void hk_lock_drop(struct hk_lock *lock)
 {
 	hk_lock_check_drop(lock);

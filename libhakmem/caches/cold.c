@@ -21,6 +21,9 @@
 /* Blocks that go home to their slabs under one lock: a few microseconds. */
 #define COLD_GIVE 128u
 
+/* And that hk_cold_shed() sends home at most, more or less: some 100 us. */
+#define COLD_SHED 16384u
+
 struct hk_class hk_classes[HK_CLASSES_ALL] HK_PLACE_SECOND;
 _Static_assert(HK_CLASSES_ALL <= HKP_STATS_CLASS_MAX, "every class, the allocator's own too, has its counters");
 
@@ -223,15 +226,35 @@ void hk_cold_give(unsigned class_idx, void *const *blocks, unsigned count, int h
 unsigned hk_cold_flush_step(unsigned class_idx)
 {
 	struct hk_class *class = &hk_classes[class_idx];
-	void *batch[HK_BATCH];
+	void *batch[COLD_GIVE];
 	if (HK_HINT(class->n_cold) == 0)
 		return 0;
 	struct cold_before before = cold_enter(class);
-	unsigned n = class->n_cold != 0 ? cold_pop(class, batch, HK_BATCH) : 0;
+	unsigned n = class->n_cold != 0 ? cold_pop(class, batch, COLD_GIVE) : 0;
 	cold_leave(class, before);
 	if (n != 0)
 		hk_cold_give(class_idx, batch, n, 0, true);
 	return n;
+}
+
+/* The class in use from `class_idx` on, round and round. */
+static unsigned cold_next(unsigned class_idx)
+{
+	unsigned next = hk_slabs_next_class(class_idx);
+	return next < HK_CLASSES_ALL ? next : hk_slabs_next_class(0);
+}
+
+void hk_cold_shed(void)
+{
+	static _Atomic uint32_t hand; /* the class to begin with: each has its turn */
+	unsigned first = cold_next(atomic_load_explicit(&hand, memory_order_relaxed)), c = first, n_blocks = 0;
+	do {
+		for (unsigned n = 1; n != 0 && n_blocks < COLD_SHED; n_blocks += n)
+			n = hk_cold_flush_step(c);
+		hk_slabs_drop_empty(&hk_classes[c].slabs);
+		c = cold_next(c + 1);
+	} while (c != first && n_blocks < COLD_SHED);
+	atomic_store_explicit(&hand, c, memory_order_relaxed);
 }
 
 void hk_cold_recount_hot(unsigned class_idx, uint32_t n_hot)

@@ -47,8 +47,11 @@ unsigned hk_cold_take(unsigned class_idx, void **out, unsigned want, int hot_del
  */
 void hk_cold_give(unsigned class_idx, void *const *blocks, unsigned count, int hot_delta, bool direct);
 
-/* Move up to HK_BATCH blocks from the cold magazine to the slabs; returns how many. */
+/* Move some blocks from the cold magazine to the slabs, under one lock; returns how many. */
 unsigned hk_cold_flush_step(unsigned class_idx);
+
+/* Of what classes keep at hand, send some home: cold blocks and an empty slab each.  The next call goes on from there. */
+void hk_cold_shed(void);
 
 /* In a fork child: what the class counts as hot was partly in the hands of threads that are gone. */
 void hk_cold_recount_hot(unsigned class_idx, uint32_t n_hot);

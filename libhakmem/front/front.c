@@ -33,7 +33,7 @@ static void front_read_board(uint64_t now_nsec)
 	hk_caches_limit(hk_board_thread_budget(now_nsec), hk_board_process_budget(now_nsec));
 }
 
-/* After a slow path, under no lock: is it time to register, or to decay; is memory short? */
+/* After a slow path, under no lock: is it time to register, or to decay; did the heap grow; is memory short? */
 static void front_poke(void)
 {
 	const struct hkp_stats *s = hk_stats();
@@ -42,6 +42,7 @@ static void front_poke(void)
 		hk_control_poke();
 	if (HK_UNLIKELY(hk_board_present()))
 		front_read_board(HK_HINT(s->activity_nsec));
+	hk_growth_poke();
 	hk_decay_poke();
 }
 

@@ -19,6 +19,12 @@
  * fifth of a percent more. */
 #define FLUSH_PASSES_MORE 2u
 
+/* A record is so many touched pages above the one before; of those a share must be holes before some are purged, times as
+ * many as it is above the one before.  docs/allocator.md has what others cost and give. */
+#define GROWTH_PAGES  512
+#define GROWTH_HOLES  6
+#define GROWTH_PURGED 2
+
 static struct hk_lock flush_lock = HK_LOCK_INIT(HK_RANK_SWEEP);
 /* When the decay is due next; 0 = there was nothing to decay. */
 static _Atomic uint64_t decay_next_nsec;
@@ -238,4 +244,44 @@ HK_USUAL void hk_decay_poke(void)
 	} else if (now >= next) {
 		hk_decay_run(now, &next);
 	}
+}
+
+/* ---- growth -------------------------------------------------------------------------------------------- */
+
+_Atomic int64_t hk_growth_record;
+
+/* Purge holes of SuperSlabs in turn until `n_pages` went back, or the last one was looked at. */
+static void growth_purge(size_t n_pages)
+{
+	static unsigned next; /* how many come before the first to look at; guard: flush_lock */
+	unsigned at = 0, end = 0;
+	size_t bytes = 0;
+	struct hk_superslab *superslab = NULL;
+	for (; (superslab = hk_heap_walk(superslab)) != NULL; at++) {
+		if (at < next || bytes >= n_pages * HK_PAGE_BYTES)
+			continue;
+		bytes += flush_holes_of(superslab);
+		end = at + 1;
+	}
+	next = end < at ? end : 0;
+}
+
+static HK_NOINLINE void growth_shed(int64_t touched, int64_t grown)
+{
+	if (!hk_lock_try(&flush_lock)) /* a flush does more */
+		return;
+	hk_cold_shed();
+	int64_t holes = atomic_load_explicit(&hk_counters_private.hole_pages, memory_order_relaxed);
+	if (holes >= touched / GROWTH_HOLES)
+		growth_purge((size_t)grown * GROWTH_PURGED);
+	hk_lock_drop(&flush_lock);
+}
+
+HK_USUAL void hk_growth_poke(void)
+{
+	int64_t touched = atomic_load_explicit(&hk_counters_private.touched_pages, memory_order_relaxed);
+	int64_t record = atomic_load_explicit(&hk_growth_record, memory_order_relaxed);
+	if (HK_UNLIKELY(touched >= record + GROWTH_PAGES) &&
+	    atomic_compare_exchange_strong(&hk_growth_record, &record, touched))
+		growth_shed(touched, touched - record);
 }

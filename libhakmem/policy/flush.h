@@ -14,6 +14,8 @@
 #include "base/lock.h"
 #include "hakmem.h"
 
+#include <stdatomic.h>
+
 /* Flush at `level` until `target_bytes` came back or `budget_usec` are over; fills *report (may be NULL) and
  * returns the bytes given back. */
 size_t hk_flush_run(unsigned level, size_t target_bytes, uint64_t budget_usec, struct hak_report *report);
@@ -30,6 +32,14 @@ void hk_decay_run(uint64_t now_nsec, uint64_t *ret_next_nsec);
 
 /* On slow paths of the heap, under no lock: decay when it is time.  Cheap otherwise. */
 void hk_decay_poke(void);
+
+/*
+ * On slow paths, under no lock: where SuperSlabs' touched pages reach a record, look first at what the heap has.  Cold blocks
+ * and the empty slabs that classes keep go home, and where a sixth of the touched pages are holes, some are purged.
+ * Cheap otherwise; what it costs a program in all is bounded by its peak.
+ */
+void hk_growth_poke(void);
+extern _Atomic int64_t hk_growth_record; /* touched pages; for tests */
 
 /* Around what must not wait for one (fork, the end of the control thread): a running flush stops at its next step
  * and says PARTIAL.  Nests. */

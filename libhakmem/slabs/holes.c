@@ -148,5 +148,6 @@ size_t hk_slabs_purge_holes(struct hk_superslab *superslab, struct hk_slabs *(*s
 		holes_unclaim(slabs_of(slab->class_idx), slab, claimed, purged);
 	}
 	hk_count(purged_bytes, bytes);
+	hk_count_private(touched_pages, -(int64_t)(bytes / HK_PAGE_BYTES));
 	return bytes;
 }

@@ -88,7 +88,11 @@ static void slab_pages_taken(struct hk_slab *slab, unsigned first_page, unsigned
 		unsigned i = slice + page / HK_SLICE_PAGES, bit = page % HK_SLICE_PAGES;
 		unsigned count = HK_MIN(last_page - page + 1, HK_SLICE_PAGES - bit);
 		uint16_t mask = (uint16_t)hk_mask32(bit, count);
-		superslab->touched[i] |= mask;
+		uint16_t fresh = mask & (uint16_t)~superslab->touched[i];
+		if (HK_UNLIKELY(fresh != 0)) {
+			superslab->touched[i] |= fresh;
+			hk_count_private(touched_pages, hk_popcount64(fresh));
+		}
 		if (HK_UNLIKELY((superslab->hole[i] & mask) != 0)) {
 			unsigned closed = hk_popcount64(superslab->hole[i] & mask);
 			superslab->hole[i] &= (uint16_t)~mask;

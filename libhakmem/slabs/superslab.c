@@ -189,8 +189,10 @@ struct hk_slab *hk_heap_take(unsigned n_slices)
 /* Unmap a SuperSlab that is in no list any more; returns the bytes that had been touched. */
 static size_t heap_unmap(struct hk_superslab *superslab)
 {
-	size_t bytes = (size_t)heap_touched_pages(superslab, 0, HK_SLICES) * HK_PAGE_BYTES;
+	unsigned pages = heap_touched_pages(superslab, 0, HK_SLICES);
+	size_t bytes = (size_t)pages * HK_PAGE_BYTES;
 	char *base = superslab->base;
+	hk_count_private(touched_pages, -(int64_t)pages);
 	hk_pagemap_set_owner(base, 0);
 	/* Too many mappings to split one: the pages go, the addresses are lost, the process goes on. */
 	if (!hk_os_unmap(base, HK_SUPERSLAB_BYTES) && !hk_os_purge(base, HK_SUPERSLAB_BYTES))
@@ -294,6 +296,7 @@ unsigned hk_run_touch(struct hk_slab *run, unsigned n_pages)
 		before += hk_popcount64(run->superslab->touched[slice] & mask);
 		run->superslab->touched[slice] |= mask;
 	}
+	hk_count_private(touched_pages, n_pages - before);
 	return before;
 }
 
@@ -329,6 +332,7 @@ size_t hk_heap_purge(struct hk_superslab *superslab)
 		rest &= ~hk_mask32(slice, count);
 	}
 	hk_count(purged_bytes, bytes);
+	hk_count_private(touched_pages, -(int64_t)(bytes / HK_PAGE_BYTES));
 	return bytes;
 }
 

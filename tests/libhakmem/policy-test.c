@@ -586,6 +586,100 @@ static void counters_follow_a_flush(void **state)
 		}
 }
 
+/* ---- growth ------------------------------------------------------------------------------------------------ */
+
+#define GROWTH_PAGES 512
+static void *grown[8 * MIB / KIB];
+
+/* Touch at least so many pages more, and hardly more than that. */
+static unsigned grow(int64_t n_pages)
+{
+	int64_t wanted = hk_counters_private.touched_pages + n_pages;
+	unsigned n = 0;
+	while (hk_counters_private.touched_pages < wanted && n < HK_COUNT(grown))
+		memset(grown[n++] = hk_malloc(KIB), 2, KIB);
+	return n;
+}
+
+static void shrink(unsigned n)
+{
+	while (n != 0)
+		hk_free(grown[--n]);
+}
+
+static void a_record_sends_home_what_classes_keep(void **state)
+{
+	(void)state;
+	fill(64, 20000);
+	free_but_every(20000, 0);
+	uint32_t n_cold = hk_classes[3].n_cold, n_slabs = hk_classes[3].slabs.n_slabs;
+	assert_true(n_cold > 10000 && n_slabs > 10);
+	hk_growth_record = hk_counters_private.touched_pages;
+	unsigned n = grow(GROWTH_PAGES - 64);
+	assert_int_equal(hk_classes[3].n_cold, n_cold);
+	shrink(n);
+	n = grow(GROWTH_PAGES + 16);
+	assert_int_equal(hk_classes[3].n_cold, 0);
+	assert_true(hk_classes[3].slabs.n_slabs < n_slabs / 2);
+	unit_assert_conserved();
+	shrink(n);
+	/* below the record nothing is sent anywhere */
+	unit_flush(NULL);
+	hk_growth_record = 10 * GROWTH_PAGES;
+	fill(64, 20000);
+	free_but_every(20000, 0);
+	n_cold = hk_classes[3].n_cold;
+	n = grow(3 * GROWTH_PAGES);
+	assert_int_equal(hk_classes[3].n_cold, n_cold);
+	shrink(n);
+}
+
+static void a_record_purges_holes_where_they_are_many(void **state)
+{
+	(void)state;
+	fill(64, 150000);
+	free_but_every(150000, 1000);
+	unit_flush_level(HAK_LEVEL_CACHES, NULL);
+	int64_t holes = hk_counters_private.hole_pages;
+	size_t rss = unit_rss();
+	assert_true(holes > 4 * GROWTH_PAGES);
+	hk_growth_record = hk_counters_private.touched_pages;
+	unsigned n = grow(GROWTH_PAGES - 16);
+	assert_int_equal(hk_counters_private.hole_pages, holes);
+	while (hk_counters_private.hole_pages == holes && n < HK_COUNT(grown))
+		memset(grown[n++] = hk_malloc(KIB), 2, KIB);
+	assert_in_range(holes - hk_counters_private.hole_pages, 2 * GROWTH_PAGES, 4 * GROWTH_PAGES);
+	assert_true(unit_rss() < rss);
+	for (unsigned i = 0; i < 150000; i += 1000)
+		assert_int_equal(*(char *)blocks[i], 1);
+	unit_assert_conserved();
+	/* the record stands, though what was touched fell below it */
+	int64_t record = hk_growth_record;
+	assert_true(hk_counters_private.touched_pages < record);
+	shrink(n);
+	n = grow(GROWTH_PAGES / 2);
+	assert_int_equal(hk_growth_record, record);
+	shrink(n);
+	free_rest();
+}
+
+static void a_record_leaves_few_holes_alone(void **state)
+{
+	(void)state;
+	fill(64, 150000);
+	free_but_every(15000, 500);
+	unit_flush_level(HAK_LEVEL_CACHES, NULL);
+	uint64_t purged = hk_stats()->purged_bytes;
+	int64_t holes = hk_counters_private.hole_pages;
+	assert_true(holes > 100 && holes < hk_counters_private.touched_pages / 7);
+	hk_growth_record = hk_counters_private.touched_pages;
+	unsigned n = grow(GROWTH_PAGES + 64);
+	assert_true(hk_growth_record >= hk_counters_private.touched_pages - 64);
+	assert_int_equal(hk_stats()->purged_bytes, purged);
+	shrink(n);
+	free_rest();
+}
+
 static void the_audit_sees_a_wrong_bit(void **state)
 {
 	(void)state;
@@ -632,6 +726,9 @@ int main(void)
 		cmocka_unit_test_setup(phantoms_are_those_that_magazines_keep, unit_flush),
 		cmocka_unit_test_setup(releasable_is_what_level_2_returns, unit_flush),
 		cmocka_unit_test_setup(counters_follow_a_flush, unit_flush),
+		cmocka_unit_test_setup(a_record_sends_home_what_classes_keep, unit_flush),
+		cmocka_unit_test_setup(a_record_purges_holes_where_they_are_many, unit_flush),
+		cmocka_unit_test_setup(a_record_leaves_few_holes_alone, unit_flush),
 		cmocka_unit_test_setup(the_audit_sees_a_wrong_bit, unit_flush),
 	};
 	return cmocka_run_group_tests_name("policy", tests, unit_setup, NULL);

@@ -95,6 +95,15 @@ void unit_own_slab(size_t bytes)
 	assert_int_equal(hk_cold_take(hk_class_of(bytes), &block, 1, 0), 1);
 }
 
+static int64_t unit_touched_pages(void)
+{
+	int64_t pages = 0;
+	for (struct hk_superslab *s = hk_heap_walk(NULL); s != NULL; s = hk_heap_walk(s))
+		for (unsigned i = 0; i < HK_SLICES; i++)
+			pages += hk_popcount64(s->touched[i]);
+	return pages;
+}
+
 void unit_assert_conserved(void)
 {
 	struct hkp_stats_class classes[HK_CLASSES_ALL] = {{0}};
@@ -119,6 +128,7 @@ void unit_assert_conserved(void)
 	assert_int_equal(s->hot_bytes, hot);
 	assert_int_equal(s->cold_bytes, cold);
 	assert_int_equal(s->slabs, slabs);
+	assert_int_equal(hk_counters_private.touched_pages, unit_touched_pages());
 	assert_true(hk_stats_audit());
 }
 
