@@ -51,7 +51,7 @@ void hk_cold_give(unsigned class_idx, void *const *blocks, unsigned count, int h
 unsigned hk_cold_flush_step(unsigned class_idx);
 
 /* Of what classes keep at hand, send some home: cold blocks and an empty slab each.  The next call goes on from there. */
-void hk_cold_shed(void);
+void hk_cold_shed(void) HK_COLD;
 
 /* In a fork child: what the class counts as hot was partly in the hands of threads that are gone. */
 void hk_cold_recount_hot(unsigned class_idx, uint32_t n_hot);

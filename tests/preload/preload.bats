@@ -308,6 +308,33 @@ build() {
 	[ "$status" -eq 0 ] && [ "${#lines[@]}" -eq 2 ]
 	[ "${lines[0]}" -gt 0 ]
 	[ "${lines[1]}" -eq 0 ]
+	# nor one that forks, nor its child
+	build forks <<-'END'
+		#include <fcntl.h>
+		#include <stdlib.h>
+		#include <sys/wait.h>
+		#include <unistd.h>
+		int main(void)
+		{
+			char part[4096];
+			void *block = malloc(1000);
+			pid_t pid = fork();
+			int fd = open(pid == 0 ? "child" : "parent", O_WRONLY | O_CREAT | O_TRUNC, 0666);
+			int maps = open("/proc/self/smaps", O_RDONLY);
+			free(block);
+			for (ssize_t n; (n = read(maps, part, sizeof part)) > 0;)
+				if (write(fd, part, n) != n)
+					return 1;
+			return pid != 0 && wait(NULL) != pid;
+		}
+	END
+	preloaded ./forks
+	[ "$status" -eq 0 ]
+	for who in parent child; do
+		run awk '/^[0-9a-f]+-/ { text = $2 ~ /x/ && /libhakmem/ } text && /^Rss:/ { print $2 }' $who
+		[ "${#lines[@]}" -eq 2 ] && [ "${lines[0]}" -gt 0 ]
+		[ "${lines[1]}" -eq 0 ]
+	done
 }
 
 @test "row 27: a static program is not ours, and runs" {
