@@ -10,21 +10,34 @@
 #define LOAN_MOST       1024u
 #define LOAN_MOST_NEW   8u /* times that a lender was asked for new memory; each time one block or a few small ones */
 
+/* Where the span is over, counting begins anew.  The clock is read for one request in so many, and before one is refused. */
+#define LOAN_LOOK 16u
+
+static void loan_look(struct hk_loan *loan)
+{
+	uint32_t span = (uint32_t)(hk_clock_coarse_nsec() >> LOAN_SPAN_SHIFT);
+	if (HK_HINT(loan->span) == span)
+		return;
+	HK_HINT_SET(loan->span, span);
+	HK_HINT_SET(loan->n, 0);
+	HK_HINT_SET(loan->n_new, 0);
+}
+
+static bool loan_over(const struct hk_loan *loan)
+{
+	return HK_HINT(loan->n) >= LOAN_MOST || HK_HINT(loan->n_new) >= LOAN_MOST_NEW;
+}
+
 unsigned hk_loan_from(unsigned class_idx)
 {
 	if (HK_LIKELY(!hk_loan_open(class_idx)))
 		return class_idx;
 	struct hk_loan *loan = &hk_classes[class_idx].loan;
-	uint32_t span = (uint32_t)(hk_clock_coarse_nsec() >> LOAN_SPAN_SHIFT);
-	if (HK_HINT(loan->span) != span) {
-		HK_HINT_SET(loan->span, span);
-		HK_HINT_SET(loan->n, 0);
-		HK_HINT_SET(loan->n_new, 0);
-	}
-	uint16_t n = HK_HINT(loan->n);
-	if (n >= LOAN_MOST || HK_HINT(loan->n_new) >= LOAN_MOST_NEW)
+	if (HK_HINT(loan->n) % LOAN_LOOK == 0 || loan_over(loan))
+		loan_look(loan);
+	if (loan_over(loan))
 		return class_idx;
-	HK_HINT_SET(loan->n, (uint16_t)(n + 1));
+	HK_HINT_SET(loan->n, (uint16_t)(HK_HINT(loan->n) + 1));
 	return hk_loan_lender(class_idx);
 }
 
