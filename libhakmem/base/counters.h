@@ -23,10 +23,12 @@ struct hk_counters_home {
 extern struct hk_counters_home hk_counters_home;
 #define HK_COUNTERS_HOME ((struct hkp_stats *)&hk_counters_home)
 
-/* What is not published by itself; guarded like the process-wide counters.  The last two are part of releasable_bytes. */
+/* What is not published by itself; guarded like the process-wide counters.  All but the first are part of
+ * releasable_bytes. */
 struct hk_counters_private {
 	_Atomic int64_t touched_pages;    /* of SuperSlabs: handed out since the kernel last took them back */
 	_Atomic int64_t hole_pages;       /* pages of live slabs on which no block is in use */
+	_Atomic int64_t tail_pages;       /* touched pages of mid runs behind their block */
 	_Atomic int64_t free_slice_pages; /* touched pages of slices that belong to no slab */
 };
 extern struct hk_counters_private hk_counters_private;

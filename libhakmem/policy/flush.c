@@ -6,6 +6,7 @@
 #include "base/options.h"
 #include "caches/thread.h"
 #include "policy/control.h"
+#include "pools/mid.h"
 #include "pools/span.h"
 #include "slabs/superslab.h"
 
@@ -20,9 +21,11 @@
 #define FLUSH_PASSES_MORE 2u
 
 /* A record is so many touched pages above the one before; of those a share must be holes before some are purged, times as
- * many as it is above the one before.  docs/allocator.md has what others cost and give. */
+ * many as it is above the one before.  docs/allocator.md has what others cost and give.  Tails of mid runs lie idle for as
+ * long as their block lives, so they go sooner. */
 #define GROWTH_PAGES  512
 #define GROWTH_HOLES  6
+#define GROWTH_TAILS  32
 #define GROWTH_PURGED 2
 
 static struct hk_lock flush_lock = HK_LOCK_INIT(HK_RANK_SWEEP);
@@ -111,10 +114,10 @@ static struct hk_slabs *flush_slabs_of(unsigned class_idx)
 
 static size_t flush_holes_of(struct hk_superslab *superslab)
 {
-	return hk_slabs_purge_holes(superslab, flush_slabs_of);
+	return hk_slabs_purge_holes(superslab, flush_slabs_of) + hk_mid_purge_tails(superslab);
 }
 
-/* Level 2: free pages of slabs that are in use. */
+/* Level 2: free pages of slabs and mid runs that are in use. */
 static bool flush_holes(struct flush *flush)
 {
 	return flush_walk(flush, flush_holes_of);
@@ -250,20 +253,24 @@ HK_USUAL void hk_decay_poke(void)
 
 _Atomic int64_t hk_growth_record;
 
-/* Purge holes of SuperSlabs in turn until `n_pages` went back, or the last one was looked at. */
-static void growth_purge(size_t n_pages)
+/* Purge something of SuperSlabs in turn, until `n_pages` went back or each had its turn. */
+static void growth_purge(size_t n_pages, size_t (*purge)(struct hk_superslab *))
 {
-	static unsigned next; /* how many come before the first to look at; guard: flush_lock */
-	unsigned at = 0, end = 0;
+	static unsigned first; /* how many come before the one whose turn it is; guard: flush_lock */
+	unsigned next = first;
 	size_t bytes = 0;
-	struct hk_superslab *superslab = NULL;
-	for (; (superslab = hk_heap_walk(superslab)) != NULL; at++) {
-		if (at < next || bytes >= n_pages * HK_PAGE_BYTES)
-			continue;
-		bytes += flush_holes_of(superslab);
-		end = at + 1;
+	for (unsigned pass = 0; pass < 2 && bytes < n_pages * HK_PAGE_BYTES; pass++) {
+		unsigned at = 0;
+		struct hk_superslab *superslab = NULL;
+		for (; (superslab = hk_heap_walk(superslab)) != NULL; at++) {
+			bool turn = (pass == 0) == (at >= first);
+			if (!turn || bytes >= n_pages * HK_PAGE_BYTES)
+				continue;
+			bytes += purge(superslab);
+			next = at + 1;
+		}
 	}
-	next = end < at ? end : 0;
+	first = next;
 }
 
 static HK_NOINLINE void growth_shed(int64_t touched, int64_t grown)
@@ -272,8 +279,11 @@ static HK_NOINLINE void growth_shed(int64_t touched, int64_t grown)
 		return;
 	hk_cold_shed();
 	int64_t holes = atomic_load_explicit(&hk_counters_private.hole_pages, memory_order_relaxed);
+	int64_t tails = atomic_load_explicit(&hk_counters_private.tail_pages, memory_order_relaxed);
 	if (holes >= touched / GROWTH_HOLES)
-		growth_purge((size_t)grown * GROWTH_PURGED);
+		growth_purge((size_t)grown * GROWTH_PURGED, flush_holes_of);
+	else if (tails >= touched / GROWTH_TAILS)
+		growth_purge((size_t)grown * GROWTH_PURGED, hk_mid_purge_tails);
 	hk_lock_drop(&flush_lock);
 }
 

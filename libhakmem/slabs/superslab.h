@@ -53,6 +53,7 @@ struct hk_slab {
 	};
 	uint8_t bin;      /* of its class, or HK_BIN_NONE */
 	uint8_t n_slices; /* of the run that begins here */
+	uint8_t mid_tail; /* mid block: who is at its tail; see mid.c */
 	union {
 		uint32_t settle_at; /* slab: once n_free reaches this, it may be in the wrong bin, or empty */
 		uint32_t mid_pages; /* mid block: pages that the program was given */

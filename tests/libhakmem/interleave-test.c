@@ -20,6 +20,7 @@
 #include "caches/thread_internal.h"
 #include "front/front.h"
 #include "policy/control.h"
+#include "pools/mid.h"
 #include "tests/libhakmem/schedule.h"
 
 #define N_LIVE 4096 /* slots of the table; a power of two */
@@ -349,6 +350,83 @@ static void a_claim_covers_blocks_astride(void **state)
 	around_each_seed("astride", 3072, freed, HK_COUNT(freed));
 }
 
+/* ---- the tail of a mid block ------------------------------------------------------------------------------ */
+
+#define TAIL_BYTES (8 * HK_SLICE_BYTES)
+#define TAIL_PAGES 15 /* behind the block in its last slice */
+
+static struct hk_superslab *tail_superslab;
+static char *tail_block, *tail_written;
+static bool tail_resized;
+static unsigned tail_n_refused;
+
+/* A block whose tail an earlier one touched, in the only SuperSlab. */
+static void tail_begin(void)
+{
+	bool zero;
+	char *before = hk_mid_new(TAIL_BYTES, &zero);
+	memset(before, 1, TAIL_BYTES);
+	hk_mid_free(before);
+	tail_block = hk_mid_new(TAIL_BYTES - TAIL_PAGES * HK_PAGE_BYTES, &zero);
+	tail_superslab = hk_slab_of(tail_block)->superslab;
+	if (tail_block != before || hk_counters_private.tail_pages != TAIL_PAGES)
+		violated("the block has a tail", tail_block);
+}
+
+static void tail_purge(unsigned index, uint64_t *seed)
+{
+	(void)index;
+	(void)seed;
+	hk_mid_purge_tails(tail_superslab);
+}
+
+/* Whoever has the tail's pages writes to them; they lie at the same place however that came. */
+static void tail_use(unsigned index, uint64_t *seed)
+{
+	bool zero, ok = true;
+	(void)index;
+	(void)seed;
+	HK_POINT(tail_use);
+	if (tail_resized) {
+		ok = hk_mid_resize(tail_block, TAIL_BYTES);
+		tail_n_refused += !ok;
+	} else {
+		hk_mid_free(tail_block);
+		tail_block = hk_mid_new(TAIL_BYTES, &zero);
+	}
+	tail_written = ok ? tail_block + TAIL_BYTES - TAIL_PAGES * HK_PAGE_BYTES : NULL;
+	for (unsigned i = 0; ok && i < TAIL_PAGES; i++)
+		tail_written[i * HK_PAGE_BYTES] = (char)(i + 1);
+}
+
+static void tail_end(void)
+{
+	for (unsigned i = 0; tail_written != NULL && i < TAIL_PAGES; i++)
+		if (tail_written[i * HK_PAGE_BYTES] != (char)(i + 1))
+			violated("destroyed while in use", tail_written);
+	hk_mid_free(tail_block);
+	unit_trim();
+	if (hk_counters_private.tail_pages != 0 || hk_counters_private.free_slice_pages != 0 ||
+	    hk_counters_private.touched_pages != 0 || hk_stats()->mid_bytes != 0 || hk_stats()->superslabs != 0)
+		violated("tails are counted wrongly", NULL);
+}
+
+static void a_tail_is_purged_or_used(void **state)
+{
+	schedule_body *const bodies[] = {tail_purge, tail_use};
+	(void)state;
+	where_now = "tail";
+	unit_trim();
+	for (seed_now = 1; seed_now <= 80; seed_now++) {
+		tail_resized = seed_now % 2 == 0;
+		tail_begin();
+		schedule_run(seed_now, bodies, 2);
+		tail_end();
+	}
+	if (tail_n_refused == 0 || tail_n_refused == 40)
+		violated("a purge is in the way, or not", NULL);
+}
+
 /* ---- fork ----------------------------------------------------------------------------------------------- */
 
 /* The child: nothing that was live is handed out, nothing comes home twice, no lock is held. */
@@ -439,6 +517,7 @@ int main(void)
 		cmocka_unit_test(a_purge_is_a_claim),
 		cmocka_unit_test(a_refill_around_a_claim),
 		cmocka_unit_test(a_claim_covers_blocks_astride),
+		cmocka_unit_test(a_tail_is_purged_or_used),
 		cmocka_unit_test(fork_finds_every_block_once),
 		cmocka_unit_test(fork_while_flushing),
 	};

@@ -680,6 +680,34 @@ static void a_record_leaves_few_holes_alone(void **state)
 	free_rest();
 }
 
+static void a_record_purges_tails_sooner(void **state)
+{
+	static char *mid[60];
+	(void)state;
+	for (unsigned i = 0; i < HK_COUNT(mid); i++)
+		memset(mid[i] = hk_malloc(128 * KIB), 1, 128 * KIB);
+	for (unsigned i = 0; i < HK_COUNT(mid); i++)
+		hk_free(mid[i]);
+	for (unsigned i = 0; i < HK_COUNT(mid); i++)
+		memset(mid[i] = hk_malloc(100 * KIB), 2, 100 * KIB);
+	int64_t tails = hk_counters_private.tail_pages;
+	uint64_t purged = hk_stats()->purged_bytes;
+	assert_in_range(tails, 6 * HK_COUNT(mid), 7 * HK_COUNT(mid)); /* a few lie where nothing lay before */
+	hk_growth_record = hk_counters_private.touched_pages;
+	unsigned n = grow(GROWTH_PAGES - 64);
+	assert_int_equal(hk_counters_private.tail_pages, tails);
+	shrink(n);
+	n = grow(GROWTH_PAGES + 16);
+	assert_int_equal(hk_counters_private.tail_pages, 0);
+	assert_int_equal(hk_stats()->purged_bytes - purged, tails * HK_PAGE_BYTES);
+	unit_assert_conserved();
+	shrink(n);
+	for (unsigned i = 0; i < HK_COUNT(mid); i++) {
+		assert_true(mid[i][0] == 2 && mid[i][100 * KIB - 1] == 2);
+		hk_free(mid[i]);
+	}
+}
+
 static void the_audit_sees_a_wrong_bit(void **state)
 {
 	(void)state;
@@ -729,6 +757,7 @@ int main(void)
 		cmocka_unit_test_setup(a_record_sends_home_what_classes_keep, unit_flush),
 		cmocka_unit_test_setup(a_record_purges_holes_where_they_are_many, unit_flush),
 		cmocka_unit_test_setup(a_record_leaves_few_holes_alone, unit_flush),
+		cmocka_unit_test_setup(a_record_purges_tails_sooner, unit_flush),
 		cmocka_unit_test_setup(the_audit_sees_a_wrong_bit, unit_flush),
 	};
 	return cmocka_run_group_tests_name("policy", tests, unit_setup, NULL);

@@ -68,6 +68,43 @@ static void mid_blocks_come_and_go(void **state)
 	unit_flush_level(HAK_LEVEL_PAGES, NULL);
 	assert_int_equal(hk_stats()->superslabs, 0);
 	assert_int_equal(hk_counters_private.free_slice_pages, 0);
+	assert_int_equal(hk_counters_private.tail_pages, 0);
+}
+
+/* Behind a block that is shorter than the one before it lie pages that nobody uses. */
+static void the_tail_of_a_mid_block_goes_back(void **state)
+{
+	bool zero;
+	(void)state;
+	char *block = hk_mid_new(300 * KIB, &zero); /* 75 pages of 80 */
+	memset(block, 1, 300 * KIB);
+	assert_int_equal(hk_counters_private.tail_pages, 0);
+	hk_mid_free(block);
+	assert_ptr_equal(hk_mid_new(260 * KIB, &zero), block); /* 65 */
+	assert_int_equal(hk_counters_private.tail_pages, 10);
+	memset(block, 2, 260 * KIB);
+	uint64_t releasable = hk_counters_releasable(), purged = hk_stats()->purged_bytes;
+	unit_flush_level(HAK_LEVEL_CACHES, NULL);
+	assert_int_equal(hk_counters_private.tail_pages, 10);
+	unit_flush_level(HAK_LEVEL_PAGES, NULL);
+	assert_int_equal(hk_counters_private.tail_pages, 0);
+	assert_true(releasable >= 10 * HK_PAGE_BYTES);
+	assert_int_equal(hk_stats()->purged_bytes - purged, 10 * HK_PAGE_BYTES);
+	assert_int_equal(unit_resident_pages(block, 5 * HK_SLICE_BYTES), 65);
+	assert_true(block[0] == 2 && block[260 * KIB - 1] == 2);
+	/* a block that shrinks in place leaves a tail, one that grows takes it */
+	assert_true(hk_mid_resize(block, 270 * KIB));
+	memset(block, 3, 270 * KIB);
+	assert_true(hk_mid_resize(block, 257 * KIB));
+	assert_int_equal(hk_counters_private.tail_pages, 3);
+	assert_true(hk_mid_resize(block, 265 * KIB));
+	assert_int_equal(hk_counters_private.tail_pages, 1);
+	assert_true(hk_mid_resize(block, 200 * KIB)); /* a slice less */
+	assert_int_equal(hk_counters_private.tail_pages, 14);
+	unit_assert_conserved();
+	hk_mid_free(block);
+	assert_int_equal(hk_counters_private.tail_pages, 0);
+	unit_assert_conserved();
 }
 
 static void a_mid_block_refuses_what_is_not_its_range(void **state)
@@ -419,6 +456,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(mid_blocks_come_and_go, unit_flush),
+		cmocka_unit_test_setup(the_tail_of_a_mid_block_goes_back, unit_flush),
 		cmocka_unit_test_setup(a_mid_block_refuses_what_is_not_its_range, unit_flush),
 		cmocka_unit_test_setup(a_freed_large_block_serves_the_next, unit_flush),
 		cmocka_unit_test_setup(a_span_is_cut_and_grows_together, unit_flush),
