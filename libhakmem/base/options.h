@@ -23,7 +23,7 @@ enum hk_thp_mode { HK_THP_AUTO, HK_THP_NEVER, HK_THP_ALWAYS };
 	  "or off under a seccomp filter")                                                                    \
 	X(runtime_dir, RUNTIME_DIR, path, HKP_RUNTIME_DIR, 0, 0, "directory of hakmemd's sockets")                          \
 	X(control_threshold_bytes, CONTROL_THRESHOLD, size, 4u << 20, 0, SIZE_MAX / 2,                        \
-	  "heap size at which the process registers with hakmemd")                                            \
+	  "heap in memory at which the process registers with hakmemd")                                            \
 	X(decay_msec, DECAY_MSEC, number, 10000, 0, 86400000,                                                 \
 	  "unused empty SuperSlabs and cached large blocks go back within about this time")                   \
 	X(thp, THP, thp, HK_THP_AUTO, 0, 0,                                                                   \

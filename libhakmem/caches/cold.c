@@ -102,6 +102,9 @@ void hk_cold_publish(struct hkp_stats_class *classes)
 		cold_publish(&hk_classes[c], &classes[c]);
 }
 
+/* How often caches were shed; a class notes it when it is asked for blocks. */
+static _Atomic uint32_t cold_sheds;
+
 /* ---- taking -------------------------------------------------------------------------------------------- */
 
 static unsigned cold_pop(struct hk_class *class, void **out, unsigned want)
@@ -119,6 +122,7 @@ unsigned hk_cold_take(unsigned class_idx, void **out, unsigned want, int hot_del
 		struct cold_before before = cold_enter(class);
 		unsigned n = class->n_cold != 0 ? cold_pop(class, out, want) : hk_slabs_take(&class->slabs, out, want);
 		class->n_hot += (uint32_t)hot_delta + (n != 0 ? n - 1 : 0);
+		HK_HINT_SET(class->asked_at, atomic_load_explicit(&cold_sheds, memory_order_relaxed));
 		hot_delta = 0;
 		cold_leave(class, before);
 		if (n != 0 || !hk_slabs_grow(&class->slabs, class_idx))
@@ -247,11 +251,14 @@ static unsigned cold_next(unsigned class_idx)
 void hk_cold_shed(void)
 {
 	static _Atomic uint32_t hand; /* the class to begin with: each has its turn */
+	uint32_t now = atomic_fetch_add_explicit(&cold_sheds, 1, memory_order_relaxed);
 	unsigned first = cold_next(atomic_load_explicit(&hand, memory_order_relaxed)), c = first, n_blocks = 0;
 	do {
-		for (unsigned n = 1; n != 0 && n_blocks < COLD_SHED; n_blocks += n)
-			n = hk_cold_flush_step(c);
-		hk_slabs_drop_empty(&hk_classes[c].slabs);
+		if (HK_HINT(hk_classes[c].asked_at) != now) {
+			for (unsigned n = 1; n != 0 && n_blocks < COLD_SHED; n_blocks += n)
+				n = hk_cold_flush_step(c);
+			hk_slabs_drop_empty(&hk_classes[c].slabs);
+		}
 		c = cold_next(c + 1);
 	} while (c != first && n_blocks < COLD_SHED);
 	atomic_store_explicit(&hand, c, memory_order_relaxed);

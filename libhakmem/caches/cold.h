@@ -29,6 +29,7 @@ struct hk_class {
 	uint32_t n_cold;        /* blocks in it */
 	uint32_t n_slots;
 	uint32_t n_hot;         /* blocks in hot magazines, as their owners last said */
+	uint32_t asked_at;      /* when it was last asked for blocks, in sheds */
 	struct hk_loan loan;
 } HK_ALIGNED(64);
 
@@ -50,7 +51,8 @@ void hk_cold_give(unsigned class_idx, void *const *blocks, unsigned count, int h
 /* Move some blocks from the cold magazine to the slabs, under one lock; returns how many. */
 unsigned hk_cold_flush_step(unsigned class_idx);
 
-/* Of what classes keep at hand, send some home: cold blocks and an empty slab each.  The next call goes on from there. */
+/* Send home some of what classes keep at hand that nobody asked for blocks since the last call: cold blocks and an empty slab
+ * each.  The next call goes on from there. */
 void hk_cold_shed(void) HK_COLD;
 
 /* In a fork child: what the class counts as hot was partly in the hands of threads that are gone. */

@@ -38,7 +38,7 @@ static bool sweep_barrier(void)
  * mixed, and write to neighbouring lines at once. */
 #define SET_COLD_MOST 128u
 
-void hk_set_empty(struct hk_set *set, bool direct, uint64_t *n_blocks)
+HK_USUAL void hk_set_empty(struct hk_set *set, bool direct, uint64_t *n_blocks)
 {
 	for (unsigned c = 0; c < HK_CLASSES; c++) {
 		struct hk_magazine *magazine = &set->magazines[c];

@@ -37,7 +37,8 @@ static void front_read_board(uint64_t now_nsec)
 static void front_poke(void)
 {
 	const struct hkp_stats *s = hk_stats();
-	uint64_t heap_bytes = HK_HINT(s->superslabs) * HK_SUPERSLAB_BYTES + HK_HINT(s->large_bytes);
+	int64_t touched = atomic_load_explicit(&hk_counters_private.touched_pages, memory_order_relaxed);
+	uint64_t heap_bytes = (uint64_t)HK_MAX(touched, 0) * HK_PAGE_BYTES + HK_HINT(s->large_bytes);
 	if (heap_bytes >= hk_options.control_threshold_bytes)
 		hk_control_poke();
 	if (HK_UNLIKELY(hk_board_present()))

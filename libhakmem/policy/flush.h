@@ -34,8 +34,8 @@ void hk_decay_run(uint64_t now_nsec, uint64_t *ret_next_nsec);
 void hk_decay_poke(void);
 
 /*
- * On slow paths, under no lock: where SuperSlabs' touched pages reach a record, look first at what the heap has.  Cold blocks
- * and the empty slabs that classes keep go home, and where a sixth of the touched pages are holes, some are purged.
+ * On slow paths, under no lock: where SuperSlabs' touched pages reach a record, look first at what the heap has.  What
+ * classes keep that nobody asked for blocks since goes home, and where a sixth of the touched pages are holes, some are purged.
  * Cheap otherwise; what it costs a program in all is bounded by its peak.
  */
 void hk_growth_poke(void);

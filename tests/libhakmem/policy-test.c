@@ -589,7 +589,7 @@ static void counters_follow_a_flush(void **state)
 /* ---- growth ------------------------------------------------------------------------------------------------ */
 
 #define GROWTH_PAGES 512
-static void *grown[8 * MIB / KIB];
+static void *grown[16 * MIB / KIB];
 
 /* Touch at least so many pages more, and hardly more than that. */
 static unsigned grow(int64_t n_pages)
@@ -614,11 +614,15 @@ static void a_record_sends_home_what_classes_keep(void **state)
 	free_but_every(20000, 0);
 	uint32_t n_cold = hk_classes[3].n_cold, n_slabs = hk_classes[3].slabs.n_slabs;
 	assert_true(n_cold > 10000 && n_slabs > 10);
-	hk_growth_record = hk_counters_private.touched_pages;
+	int64_t record = hk_growth_record = hk_counters_private.touched_pages;
 	unsigned n = grow(GROWTH_PAGES - 64);
 	assert_int_equal(hk_classes[3].n_cold, n_cold);
 	shrink(n);
 	n = grow(GROWTH_PAGES + 16);
+	assert_int_equal(hk_classes[3].n_cold, n_cold); /* they were in use since the record before */
+	assert_true(hk_growth_record > record);
+	shrink(n);
+	n = grow(2 * GROWTH_PAGES + 64);
 	assert_int_equal(hk_classes[3].n_cold, 0);
 	assert_true(hk_classes[3].slabs.n_slabs < n_slabs / 2);
 	unit_assert_conserved();

@@ -330,7 +330,40 @@ build() {
 	END
 	preloaded ./forks
 	[ "$status" -eq 0 ]
-	for who in parent child; do
+	# nor one with threads and blocks of many sizes, and little memory in them
+	build threads -pthread <<-'END'
+		#include <fcntl.h>
+		#include <pthread.h>
+		#include <stdlib.h>
+		#include <unistd.h>
+		static void *work(void *arg)
+		{
+			void *blocks[1000];
+			for (int round = 0; round < 20; round++) {
+				for (int i = 0; i < 1000; i++)
+					blocks[i] = malloc(16 + i % 600);
+				for (int i = 0; i < 1000; i++)
+					free(blocks[i]);
+			}
+			return arg;
+		}
+		int main(void)
+		{
+			char part[4096];
+			pthread_t thread;
+			work(NULL);
+			if (pthread_create(&thread, NULL, work, NULL) != 0 || pthread_join(thread, NULL) != 0)
+				return 1;
+			int fd = open("threaded", O_WRONLY | O_CREAT | O_TRUNC, 0666), maps = open("/proc/self/smaps", O_RDONLY);
+			for (ssize_t n; (n = read(maps, part, sizeof part)) > 0;)
+				if (write(fd, part, n) != n)
+					return 1;
+			return 0;
+		}
+	END
+	preloaded ./threads
+	[ "$status" -eq 0 ]
+	for who in parent child threaded; do
 		run awk '/^[0-9a-f]+-/ { text = $2 ~ /x/ && /libhakmem/ } text && /^Rss:/ { print $2 }' $who
 		[ "${#lines[@]}" -eq 2 ] && [ "${lines[0]}" -gt 0 ]
 		[ "${lines[1]}" -eq 0 ]
