@@ -52,29 +52,44 @@ static inline unsigned hk_longest_run32(uint32_t mask)
 	return length;
 }
 
+/* The bits of a word that are among first..last, of which some are. */
+static inline uint64_t hk_bitmap_mask(unsigned word, unsigned first, unsigned last)
+{
+	return hk_mask64(word == first / 64 ? first % 64 : 0, word == last / 64 ? last % 64 : 63);
+}
+
 /* Are the bits first..last of the bitmap all set? */
 static inline bool hk_bitmap_all(const uint64_t *bitmap, unsigned first, unsigned last)
 {
 	for (unsigned word = first / 64; word <= last / 64; word++) {
-		unsigned from = word == first / 64 ? first % 64 : 0;
-		unsigned to = word == last / 64 ? last % 64 : 63;
-		uint64_t mask = hk_mask64(from, to);
+		uint64_t mask = hk_bitmap_mask(word, first, last);
 		if ((__atomic_load_n(&bitmap[word], __ATOMIC_RELAXED) & mask) != mask)
 			return false;
 	}
 	return true;
 }
 
-static inline void hk_bitmap_set(uint64_t *bitmap, unsigned first, unsigned last)
+/* Set the bits first..last, or clear them; others may read the words meanwhile.  How many changed. */
+static inline unsigned hk_bitmap_set(uint64_t *bitmap, unsigned first, unsigned last)
 {
-	for (unsigned word = first / 64; word <= last / 64; word++)
-		bitmap[word] |= hk_mask64(word == first / 64 ? first % 64 : 0, word == last / 64 ? last % 64 : 63);
+	unsigned n = 0;
+	for (unsigned word = first / 64; word <= last / 64; word++) {
+		uint64_t fresh = hk_bitmap_mask(word, first, last) & ~bitmap[word];
+		HK_HINT_SET(bitmap[word], bitmap[word] | fresh);
+		n += hk_popcount64(fresh);
+	}
+	return n;
 }
 
-static inline void hk_bitmap_clear(uint64_t *bitmap, unsigned first, unsigned last)
+static inline unsigned hk_bitmap_clear(uint64_t *bitmap, unsigned first, unsigned last)
 {
-	for (unsigned word = first / 64; word <= last / 64; word++)
-		bitmap[word] &= ~hk_mask64(word == first / 64 ? first % 64 : 0, word == last / 64 ? last % 64 : 63);
+	unsigned n = 0;
+	for (unsigned word = first / 64; word <= last / 64; word++) {
+		uint64_t gone = hk_bitmap_mask(word, first, last) & bitmap[word];
+		HK_HINT_SET(bitmap[word], bitmap[word] & ~gone);
+		n += hk_popcount64(gone);
+	}
+	return n;
 }
 
 #endif

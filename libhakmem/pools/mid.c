@@ -4,7 +4,6 @@
 
 #include "base/counters.h"
 #include "base/point.h"
-#include "os/pages.h"
 
 static unsigned mid_slices(size_t bytes)
 {
@@ -157,11 +156,9 @@ size_t hk_mid_purge_tails(struct hk_superslab *superslab)
 	if (from == 0)
 		return 0;
 	HK_POINT(mid_tails_claimed);
-	unsigned n = hk_os_purge_pages(superslab->base, pages, HK_SLICES);
+	size_t bytes = hk_superslab_purge(superslab, pages);
 	HK_POINT(mid_tails_purged);
 	for (; from != 0; from &= from - 1)
 		mid_end_purge(&superslab->slabs[__builtin_ctz(from)], pages);
-	hk_count(purged_bytes, (uint64_t)n * HK_PAGE_BYTES);
-	hk_count_private(touched_pages, -(int64_t)n);
-	return (size_t)n * HK_PAGE_BYTES;
+	return bytes;
 }

@@ -15,7 +15,6 @@
 #include "base/bits.h"
 #include "base/counters.h"
 #include "base/point.h"
-#include "os/pages.h"
 
 #include <string.h>
 
@@ -32,19 +31,6 @@ static void holes_forget(struct hk_slab *slab, unsigned slice)
 	hk_count_private(hole_pages, -(int64_t)n);
 }
 
-/* Take the blocks first..last out of the bitmap, or return them.  How many were not out of it, or in it, before. */
-static unsigned holes_change(struct hk_slab *slab, unsigned first, unsigned last, bool taken)
-{
-	unsigned n = 0;
-	for (unsigned word = first / 64; word <= last / 64; word++) {
-		uint64_t mask = hk_mask64(word == first / 64 ? first % 64 : 0, word == last / 64 ? last % 64 : 63);
-		uint64_t before = slab->bitmap[word], after = taken ? before & ~mask : before | mask;
-		HK_HINT_SET(slab->bitmap[word], after);
-		n += hk_popcount64(before ^ after);
-	}
-	return n;
-}
-
 /*
  * Take the blocks that lie on the claimed pages of a slab out of the bitmap, or return them; a block that lies on two of
  * them counts once.  How many there are, and in `*ret_first` and `*ret_last` between which ones they lie.
@@ -52,15 +38,13 @@ static unsigned holes_change(struct hk_slab *slab, unsigned first, unsigned last
 static unsigned holes_change_pages(struct hk_slab *slab, const holes_pages claimed, bool taken, unsigned *ret_first,
 				   unsigned *ret_last)
 {
-	const struct hk_class_info *info = &hk_class_info[slab->class_idx];
 	unsigned slice = hk_slab_slice(slab), n_blocks = 0, next = 0;
-	*ret_first = info->n_blocks;
+	*ret_first = HK_SLAB_BLOCKS_MAX;
 	for (unsigned i = 0; i < slab->n_slices; i++) {
 		for (uint32_t pages = claimed[slice + i]; pages != 0; pages &= pages - 1) {
-			unsigned at = (i * HK_SLICE_PAGES + hk_ctz64(pages)) * HK_PAGE_BYTES;
-			unsigned first = at / info->block_bytes;
-			unsigned last = HK_MIN((at + HK_PAGE_BYTES - 1) / info->block_bytes, info->n_blocks - 1u);
-			unsigned n = holes_change(slab, first, last, taken);
+			unsigned first, last;
+			hk_slab_page_blocks(slab, i * HK_SLICE_PAGES + hk_ctz64(pages), &first, &last);
+			unsigned n = (taken ? hk_bitmap_clear : hk_bitmap_set)(slab->bitmap, first, last);
 			HK_ASSERT(n == last + 1 - HK_MAX(first, next)); /* all were free, and nobody took or gave one since */
 			*ret_first = HK_MIN(*ret_first, first);
 			next = last + 1;
@@ -141,13 +125,11 @@ size_t hk_slabs_purge_holes(struct hk_superslab *superslab, struct hk_slabs *(*s
 		return 0;
 	HK_POINT(holes_claimed);
 	memcpy(purged, claimed, sizeof purged);
-	size_t bytes = (size_t)hk_os_purge_pages(superslab->base, purged, HK_SLICES) * HK_PAGE_BYTES;
+	size_t bytes = hk_superslab_purge(superslab, purged);
 	HK_POINT(holes_purged);
 	for (; from != 0; from &= from - 1) {
 		struct hk_slab *slab = &superslab->slabs[__builtin_ctz(from)];
 		holes_unclaim(slabs_of(slab->class_idx), slab, claimed, purged);
 	}
-	hk_count(purged_bytes, bytes);
-	hk_count_private(touched_pages, -(int64_t)(bytes / HK_PAGE_BYTES));
 	return bytes;
 }

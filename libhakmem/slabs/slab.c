@@ -110,21 +110,13 @@ static void slab_blocks_taken(struct hk_slab *slab, unsigned first, unsigned las
 			 ((last + 1) * block_bytes - 1) >> HK_PAGE_SHIFT);
 }
 
-/* First and last block that lie on a page, in part at least. */
-static void slab_page_blocks(const struct hk_slab *slab, unsigned page, unsigned *ret_first, unsigned *ret_last)
-{
-	const struct hk_class_info *info = &hk_class_info[slab->class_idx];
-	*ret_first = page * HK_PAGE_BYTES / info->block_bytes;
-	*ret_last = HK_MIN((page * HK_PAGE_BYTES + HK_PAGE_BYTES - 1) / info->block_bytes, info->n_blocks - 1u);
-}
-
 static void slab_note_hole(struct hk_slab *slab, unsigned page)
 {
 	unsigned first, last, i = hk_slab_slice(slab) + page / HK_SLICE_PAGES;
 	uint16_t bit = (uint16_t)(1u << page % HK_SLICE_PAGES);
 	if ((slab->superslab->touched[i] & bit) == 0 || (slab->superslab->hole[i] & bit) != 0)
 		return;
-	slab_page_blocks(slab, page, &first, &last);
+	hk_slab_page_blocks(slab, page, &first, &last);
 	if (last >= slab->top || !hk_bitmap_all(slab->bitmap, first, last))
 		return;
 	slab->superslab->hole[i] |= bit;

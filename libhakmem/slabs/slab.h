@@ -67,6 +67,14 @@ unsigned hk_slabs_drop_empty(struct hk_slabs *slabs);
  * where there is no such class.  Returns bytes. */
 size_t hk_slabs_purge_holes(struct hk_superslab *superslab, struct hk_slabs *(*slabs_of)(unsigned class_idx));
 
+/* First and last block that lie on a page of the slab, in part at least. */
+static inline void hk_slab_page_blocks(const struct hk_slab *slab, unsigned page, unsigned *ret_first, unsigned *ret_last)
+{
+	const struct hk_class_info *info = &hk_class_info[slab->class_idx];
+	*ret_first = page * HK_PAGE_BYTES / info->block_bytes;
+	*ret_last = HK_MIN((page * HK_PAGE_BYTES + HK_PAGE_BYTES - 1) / info->block_bytes, info->n_blocks - 1u);
+}
+
 /* Under the lock: of blocks first..last some were freed, those two among them; which of the pages that they lie on are
  * wholly free now, is noted. */
 void hk_slab_note_freed(struct hk_slab *slab, unsigned first, unsigned last);

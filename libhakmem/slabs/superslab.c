@@ -300,6 +300,14 @@ unsigned hk_run_touch(struct hk_slab *run, unsigned n_pages)
 	return before;
 }
 
+size_t hk_superslab_purge(struct hk_superslab *superslab, uint16_t *pages)
+{
+	unsigned n = hk_os_purge_pages(superslab->base, pages, HK_SLICES);
+	hk_count(purged_bytes, (uint64_t)n * HK_PAGE_BYTES);
+	hk_count_private(touched_pages, -(int64_t)n);
+	return (size_t)n * HK_PAGE_BYTES;
+}
+
 /* Free slices of a SuperSlab that have touched pages; `pages` is filled with theirs. */
 static uint32_t heap_purgeable(const struct hk_superslab *superslab, uint16_t *pages)
 {
@@ -323,7 +331,7 @@ size_t hk_heap_purge(struct hk_superslab *superslab)
 	hk_lock_drop(&heap_lock);
 	if (slices == 0)
 		return 0;
-	size_t bytes = (size_t)hk_os_purge_pages(superslab->base, pages, HK_SLICES) * HK_PAGE_BYTES;
+	size_t bytes = hk_superslab_purge(superslab, pages);
 	for (uint32_t rest = slices; rest != 0;) {
 		unsigned slice = (unsigned)__builtin_ctz(rest), count = hk_ctz64(~((uint64_t)rest >> slice));
 		for (unsigned i = slice; i < slice + count; i++)
@@ -331,8 +339,6 @@ size_t hk_heap_purge(struct hk_superslab *superslab)
 		heap_give_slices(superslab, slice, count);
 		rest &= ~hk_mask32(slice, count);
 	}
-	hk_count(purged_bytes, bytes);
-	hk_count_private(touched_pages, -(int64_t)(bytes / HK_PAGE_BYTES));
 	return bytes;
 }
 

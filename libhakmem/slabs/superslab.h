@@ -112,6 +112,10 @@ void hk_heap_trim_run(struct hk_slab *run, unsigned n_slices);
 /* Touched pages of a run: how many of its first `n_pages` are, and mark them so. */
 unsigned hk_run_touch(struct hk_slab *run, unsigned n_pages);
 
+/* Purge pages that the caller claimed, a mask for each slice, and count them; those that the kernel refused leave the masks.
+ * The caller clears the others' touched bits, as whoever guards the slices does.  Returns bytes. */
+size_t hk_superslab_purge(struct hk_superslab *superslab, uint16_t *pages);
+
 /* Purge the touched pages of a pinned SuperSlab's free slices; returns the bytes that the kernel took. */
 size_t hk_heap_purge(struct hk_superslab *superslab);
 
