@@ -614,7 +614,8 @@ static void a_record_sends_home_what_classes_keep(void **state)
 	free_but_every(20000, 0);
 	uint32_t n_cold = hk_classes[3].n_cold, n_slabs = hk_classes[3].slabs.n_slabs;
 	assert_true(n_cold > 10000 && n_slabs > 10);
-	int64_t record = hk_growth_record = hk_counters_private.touched_pages;
+	int64_t record = hk_counters_private.touched_pages;
+	hk_growth_record = record;
 	unsigned n = grow(GROWTH_PAGES - 64);
 	assert_int_equal(hk_classes[3].n_cold, n_cold);
 	shrink(n);
