@@ -30,6 +30,32 @@ static inline uint32_t hk_mask32(unsigned first, unsigned count) /* count bits f
 	return (~(uint32_t)0 >> (32 - count)) << first;
 }
 
+/* Set a bit of a word; was it set before?  One instruction, where the compiler makes a copy and a comparison of it. */
+static inline bool hk_test_and_set64(uint64_t *word, unsigned bit)
+{
+	bool was;
+#ifdef __x86_64__
+	__asm__("bts %q2, %0" : "+r"(*word), "=@ccc"(was) : "r"(bit)); /* it looks at six bits of it */
+#else
+	was = (*word >> bit % 64 & 1) != 0;
+	*word |= (uint64_t)1 << bit % 64;
+#endif
+	return was;
+}
+
+/* Add to a field that others may read meanwhile; is the sum 0 or more?  One instruction, in memory. */
+static inline bool hk_add_to_zero(int32_t *field, int32_t n)
+{
+#ifdef __x86_64__
+	bool reached;
+	__asm__("addl %2, %0" : "+m"(*field), "=@ccns"(reached) : "ri"(n));
+	return reached;
+#else
+	HK_HINT_SET(*field, *field + n);
+	return *field >= 0;
+#endif
+}
+
 /* Position of the lowest run of `count` set bits in `mask`, or 32 where there is none. */
 static inline unsigned hk_find_run32(uint32_t mask, unsigned count)
 {

@@ -63,7 +63,7 @@ struct hk_large;
 /* The kinds of a window's slices lie in front of it, in their order: behind the uppermost is `end_slice`, then its
  * region's owner.  The heap grows downwards from there, so what a small process has of both is on one OS page. */
 struct hk_pagemap_window {
-	uintptr_t end_slice;       /* number of the slice behind the last one; that of address 0 is 0 */
+	uintptr_t end_slice;       /* number of the slice behind the last one, which ends a region; that of address 0 is 0 */
 	_Atomic uintptr_t owner[]; /* of its 2 MiB regions, the uppermost first */
 };
 
@@ -140,13 +140,13 @@ static HK_ALWAYS struct hk_superslab *hk_pagemap_superslab(const void *pointer)
 /* The home window's owners, for loops that look up many and are to keep this in registers. */
 struct hk_pagemap_view {
 	_Atomic uintptr_t *owner;
-	uintptr_t last_slice;
+	uintptr_t last_region;
 };
 
 static HK_ALWAYS struct hk_pagemap_view hk_pagemap_view_home(void)
 {
 	struct hk_pagemap_window *home = atomic_load_explicit(&hk_pagemap_home, memory_order_relaxed);
-	return (struct hk_pagemap_view){home->owner, home->end_slice - 1};
+	return (struct hk_pagemap_view){home->owner, home->end_slice / HK_SLICES - 1};
 }
 
 /* hk_pagemap_owner(), out of line. */
@@ -154,10 +154,10 @@ uintptr_t hk_pagemap_owner_far(const void *pointer) HK_NOINLINE;
 
 static HK_ALWAYS uintptr_t hk_pagemap_view_owner(const struct hk_pagemap_view *view, const void *pointer)
 {
-	uintptr_t back = view->last_slice - hk_pagemap_slice(pointer);
-	if (HK_UNLIKELY(back >= HK_PAGEMAP_WINDOW_SLICES))
+	uintptr_t back = view->last_region - ((uintptr_t)pointer >> HK_SUPERSLAB_SHIFT);
+	if (HK_UNLIKELY(back >= HK_PAGEMAP_WINDOW_SLICES / HK_SLICES))
 		return hk_pagemap_owner_far(pointer);
-	return atomic_load_explicit(&view->owner[back / HK_SLICES], memory_order_acquire);
+	return atomic_load_explicit(&view->owner[back], memory_order_acquire);
 }
 
 static inline struct hk_large *hk_pagemap_large(const void *pointer)

@@ -134,7 +134,7 @@ static unsigned stats_taken(const struct hk_superslab *superslab)
 		if (state == HK_SLAB_MID)
 			return UINT32_MAX;
 		if (state == HK_SLAB_LIVE && HK_HINT(slab->class_idx) < HK_CLASSES)
-			taken += HK_HINT(slab->top) - HK_HINT(slab->n_free);
+			taken += HK_HINT(slab->top) - hk_slab_n_free(slab);
 	}
 	return taken;
 }

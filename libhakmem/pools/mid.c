@@ -50,7 +50,7 @@ void *hk_mid_new(size_t bytes, bool *ret_zero)
 	struct hk_slab *run = hk_heap_take(mid_slices(bytes));
 	if (run == NULL)
 		return NULL;
-	run->mid_pages = mid_pages(bytes);
+	run->mid_pages = (uint16_t)mid_pages(bytes);
 	*ret_zero = hk_run_touch(run, run->mid_pages) == 0;
 	hk_pagemap_set_kind(run->base, 1, HK_KIND_MID);
 	hk_lock_take(hk_heap_lock());
@@ -107,7 +107,7 @@ bool hk_mid_resize(void *pointer, size_t bytes)
 	if (ok) {
 		hk_heap_trim_run(run, n_slices);
 		hk_run_touch(run, pages);
-		run->mid_pages = pages;
+		run->mid_pages = (uint16_t)pages;
 	}
 	hk_lock_take(hk_heap_lock());
 	mid_settle(run, ok ? (int64_t)pages - before : 0, mid_tail_count(run) - tail_before);

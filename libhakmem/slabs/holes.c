@@ -59,14 +59,15 @@ static unsigned holes_change_pages(struct hk_slab *slab, const holes_pages claim
 static bool holes_take(struct hk_slabs *slabs, struct hk_slab *slab, holes_pages claimed)
 {
 	unsigned slice = hk_slab_slice(slab), first, last;
-	if (slab->n_holes == 0 || slab->n_free == slab->top)
+	if (slab->n_holes == 0 || hk_slab_n_free(slab) == slab->top)
 		return false; /* a wholly free slab goes back as a whole */
 	for (unsigned i = slice; i < slice + slab->n_slices; i++) {
 		claimed[i] = slab->superslab->hole[i];
 		holes_forget(slab, i);
 	}
 	unsigned n_blocks = holes_change_pages(slab, claimed, true, &first, &last);
-	HK_HINT_SET(slab->n_free, slab->n_free - n_blocks);
+	hk_slab_change_free(slab, -(int32_t)n_blocks);
+	slab->low_word = 0; /* low_free tells no more: what was given before may lie anywhere */
 	slabs->n_free -= n_blocks;
 	slabs->n_claimed += n_blocks;
 	return true;
@@ -79,8 +80,7 @@ static void holes_return(struct hk_slabs *slabs, struct hk_slab *slab, const hol
 {
 	unsigned slice = hk_slab_slice(slab), first, last;
 	unsigned n_blocks = holes_change_pages(slab, claimed, false, &first, &last);
-	slab->low_word = (uint16_t)HK_MIN(slab->low_word, first / 64u);
-	HK_HINT_SET(slab->n_free, slab->n_free + n_blocks);
+	hk_slab_change_free(slab, (int32_t)n_blocks);
 	slabs->n_free += n_blocks;
 	slabs->n_claimed -= n_blocks;
 	for (unsigned i = slice; i < slice + slab->n_slices; i++)

@@ -34,7 +34,7 @@ static unsigned slab_n_blocks(const struct hk_slab *slab)
 
 static inline unsigned slab_available(const struct hk_slab *slab)
 {
-	return slab->n_free + slab_n_blocks(slab) - slab->top;
+	return hk_slab_n_free(slab) + slab_n_blocks(slab) - slab->top;
 }
 
 static unsigned slab_bin(const struct hk_slab *slab)
@@ -63,7 +63,9 @@ static void slab_list(struct hk_slabs *slabs, struct hk_slab *slab)
 	unsigned bin = slab_bin(slab), quarter = hk_class_info[slab->class_idx].quarter;
 	/* free blocks at which it leaves this bin upwards, less those beyond `top`; and those at which it is empty */
 	unsigned limit = bin == HK_BIN_NONE ? 0 : (bin + 1) * quarter, beyond = slab_n_blocks(slab) - slab->top;
-	slab->settle_at = HK_MIN(slab->top, limit >= beyond ? limit - beyond + 1 : 0);
+	unsigned n_free = hk_slab_n_free(slab), settle_at = HK_MIN(slab->top, limit >= beyond ? limit - beyond + 1 : 0);
+	HK_HINT_SET(slab->settle_at, (uint16_t)settle_at);
+	HK_HINT_SET(slab->n_settle, (int32_t)(n_free - settle_at));
 	if (bin == slab->bin)
 		return;
 	slab_unlist(slabs, slab);
@@ -172,9 +174,9 @@ static uint64_t slab_lowest(uint64_t bits, unsigned want)
 static unsigned slab_take_free(struct hk_slab *slab, void **end, unsigned want)
 {
 	uint32_t block_bytes = hk_class_info[slab->class_idx].block_bytes;
-	unsigned word = slab->low_word;
+	unsigned n_free = hk_slab_n_free(slab), word = n_free == slab->low_free ? slab->low_word : 0;
 	void **slot = end;
-	while (want != 0 && slab->n_free != 0) {
+	while (want != 0 && n_free != 0) {
 		uint64_t bits = HK_HINT(slab->bitmap[word]);
 		if (bits == 0) {
 			word++;
@@ -182,13 +184,15 @@ static unsigned slab_take_free(struct hk_slab *slab, void **end, unsigned want)
 		}
 		uint64_t taken = slab_lowest(bits, want);
 		want -= hk_popcount64(taken);
+		n_free -= hk_popcount64(taken);
 		HK_HINT_SET(slab->bitmap[word], bits & ~taken);
-		HK_HINT_SET(slab->n_free, slab->n_free - hk_popcount64(taken));
 		slab_blocks_taken(slab, word * 64 + hk_ctz64(taken), word * 64 + 63 - hk_clz64(taken));
 		for (char *base = slab->base + (size_t)word * 64 * block_bytes; taken != 0; taken &= taken - 1)
 			*--slot = base + (size_t)hk_ctz64(taken) * block_bytes;
 	}
+	hk_slab_change_free(slab, -(int32_t)(end - slot));
 	slab->low_word = (uint16_t)word;
+	slab->low_free = (uint16_t)n_free;
 	return (unsigned)(end - slot);
 }
 
@@ -216,7 +220,7 @@ unsigned hk_slabs_take(struct hk_slabs *slabs, void **out, unsigned want)
 		if (bin == HK_BINS)
 			break;
 		struct hk_slab *slab = slabs->bins[bin];
-		HK_HINT_SET(slabs->n_empty, slabs->n_empty - (slab->n_free == slab->top));
+		HK_HINT_SET(slabs->n_empty, slabs->n_empty - (hk_slab_n_free(slab) == slab->top));
 		n += slab_take_free(slab, out + want - n, want - n);
 		n += slab_take_new(slab, out + want - n, want - n);
 		slab_list(slabs, slab);
@@ -232,7 +236,7 @@ unsigned hk_slabs_take(struct hk_slabs *slabs, void **out, unsigned want)
 
 void hk_slabs_settle(struct hk_slabs *slabs, struct hk_slab *slab, struct hk_slab **ret_empty)
 {
-	if (HK_LIKELY(slab->n_free != slab->top)) {
+	if (HK_LIKELY(hk_slab_n_free(slab) != slab->top)) {
 		slab_list(slabs, slab);
 		return;
 	}
@@ -299,26 +303,23 @@ static HK_ALWAYS struct hk_slab *slab_of_block(const struct slab_finder *finder,
 		return NULL;
 	struct hk_slab *slab = slab_find(superslab, single, (uintptr_t)block, &offset);
 	/* slab->bitmap, computed: where stores go must not wait for a load that may miss */
-	*ret_bitmap = superslab->bitmaps[slab - superslab->slabs];
-	__asm__("" : "+r"(slab)); /* one address, not a sum for each field */
+	uint64_t *bitmap = superslab->bitmaps[slab - superslab->slabs];
+	__asm__("" : "+r"(slab), "+r"(bitmap)); /* one address, not a sum for each field and word */
+	*ret_bitmap = bitmap;
 	if (small) {
-		*ret_index = (unsigned)offset >> finder->shift;
-		ok = (offset & (finder->block_bytes - 1)) == 0;
+		/* turned, not shifted: beside a block's beginning it lies beyond the last one */
+		*ret_index = (uint32_t)offset >> finder->shift | (uint32_t)offset << (32 - finder->shift);
+		ok = true;
 	} else {
 		*ret_index = slab_index(finder->block_bytes, finder->reciprocal, single, offset, &ok);
 	}
 	return HK_UNLIKELY(!ok || HK_HINT(slab->tag) != finder->tag || *ret_index >= slab->top) ? NULL : slab;
 }
 
-/* `n` blocks of a word of the bitmap were given. */
-static HK_ALWAYS void slab_count_given(struct hk_slabs *slabs, struct hk_slab *slab, unsigned word, unsigned n,
+static HK_ALWAYS void slab_count_given(struct hk_slabs *slabs, struct hk_slab *slab, unsigned n,
 				       struct hk_slab **ret_empty)
 {
-	if (word < slab->low_word)
-		slab->low_word = (uint16_t)word;
-	unsigned n_free = slab->n_free + n;
-	HK_HINT_SET(slab->n_free, n_free);
-	if (HK_UNLIKELY(n_free >= slab->settle_at))
+	if (HK_UNLIKELY(hk_add_to_zero(&slab->n_settle, (int32_t)n)))
 		hk_slabs_settle(slabs, slab, ret_empty);
 }
 
@@ -339,13 +340,13 @@ static HK_ALWAYS unsigned slab_give(struct hk_slabs *slabs, bool single, bool sm
 		struct hk_slab *slab = slab_of_block(&finder, single, small, *block, &bitmap, &index);
 		if (HK_UNLIKELY(slab == NULL))
 			break;
-		uint64_t before = HK_HINT(bitmap[index / 64]), bits = before | (uint64_t)1 << index % 64;
-		if (HK_UNLIKELY(bits == before))
+		uint64_t bits = HK_HINT(bitmap[index / 64]);
+		if (HK_UNLIKELY(hk_test_and_set64(&bits, index)))
 			break;
 		HK_HINT_SET(bitmap[index / 64], bits);
 		if (slab_may_free_page(info, small, index, bits))
 			hk_slab_note_freed(slab, index, index);
-		slab_count_given(slabs, slab, index / 64, 1, ret_empty);
+		slab_count_given(slabs, slab, 1, ret_empty);
 	}
 	slabs->n_free += (uint64_t)(block - blocks);
 	return (unsigned)(block - blocks);
@@ -397,7 +398,7 @@ static HK_NOINLINE unsigned slab_give_runs(struct hk_slabs *slabs, void *const *
 		index &= ~63u;
 		if (bits == UINT64_MAX || info->block_bytes > 32)
 			hk_slab_note_freed(slab, index + hk_ctz64(given), index + 63 - hk_clz64(given));
-		slab_count_given(slabs, slab, index / 64, (unsigned)(block - first), ret_empty);
+		slab_count_given(slabs, slab, (unsigned)(block - first), ret_empty);
 	}
 	slabs->n_free += (uint64_t)(block - blocks);
 	return (unsigned)(block - blocks);
@@ -482,9 +483,10 @@ bool hk_slabs_grow(struct hk_slabs *slabs, unsigned class_idx)
 	if (slab == NULL)
 		return false;
 	slab->next = slab->prev = NULL;
-	slab->low_word = 0;
+	slab->low_word = slab->low_free = 0;
 	HK_HINT_SET(slab->top, 0);
-	HK_HINT_SET(slab->n_free, 0);
+	HK_HINT_SET(slab->settle_at, 0);
+	HK_HINT_SET(slab->n_settle, 0);
 	HK_HINT_SET(slab->n_holes, 0);
 	HK_HINT_SET(slab->class_idx, (uint8_t)class_idx);
 	HK_HINT_SET(slab->bitmap_ready, 0);
@@ -527,7 +529,7 @@ unsigned hk_slabs_drop_empty(struct hk_slabs *slabs)
 	struct hk_slab *slab = slabs->bins[HK_BINS - 1];
 	while (slab != NULL && slabs->n_empty != 0) {
 		struct hk_slab *next = slab->next;
-		if (slab->n_free == slab->top) {
+		if (hk_slab_n_free(slab) == slab->top) {
 			slab_unlist(slabs, slab);
 			slab_forget_holes(slab);
 			slab->next = chain;
@@ -558,12 +560,12 @@ bool hk_slabs_audit(const struct hk_slabs *slabs)
 				holes += hk_popcount64(slab->superslab->hole[i]);
 				untouched |= slab->superslab->hole[i] & (unsigned)~slab->superslab->touched[i];
 			}
-			if (bits != slab->n_free || holes != slab->n_holes || untouched != 0 || slab->bin != bin ||
+			if (bits != hk_slab_n_free(slab) || holes != slab->n_holes || untouched != 0 || slab->bin != bin ||
 			    slab_bin(slab) != bin || slab->top > slab_n_blocks(slab) ||
 			    slab->class_idx != slabs->class_idx || slab->state != HK_SLAB_LIVE)
 				return false;
 			n_free += slab_available(slab);
-			n_empty += slab->n_free == slab->top;
+			n_empty += hk_slab_n_free(slab) == slab->top;
 		}
 	}
 	return n_free == slabs->n_free && n_empty == slabs->n_empty &&

@@ -39,9 +39,9 @@ struct hk_slab {
 	char *base;                     /* first block */
 	uint64_t *bitmap;               /* set = free; bits from `top` on stay 0 */
 	uint32_t top;                   /* blocks ever handed out; those beyond are free and untouched */
-	uint32_t n_free;                /* bits set */
+	int32_t n_settle;               /* bits set, less settle_at */
 	uint16_t n_holes;               /* pages in the hole masks of its slices */
-	uint16_t low_word;              /* no bit is set below this word of the bitmap */
+	uint16_t low_word;              /* while low_free bits are set, none is below this word of the bitmap */
 	union {
 		struct {
 			uint8_t class_idx;
@@ -55,9 +55,10 @@ struct hk_slab {
 	uint8_t n_slices; /* of the run that begins here */
 	uint8_t mid_tail; /* mid block: who is at its tail; see mid.c */
 	union {
-		uint32_t settle_at; /* slab: once n_free reaches this, it may be in the wrong bin, or empty */
-		uint32_t mid_pages; /* mid block: pages that the program was given */
+		uint16_t settle_at; /* slab: once so many bits are set, it may be in the wrong bin, or empty */
+		uint16_t mid_pages; /* mid block: pages that the program was given */
 	};
+	uint16_t low_free;
 };
 _Static_assert(sizeof(struct hk_slab) == 64, "one cache line a slab");
 
@@ -87,6 +88,17 @@ static inline struct hk_slab *hk_slab_of(const void *pointer)
 	struct hk_superslab *superslab = hk_pagemap_superslab(pointer);
 	unsigned slice = (unsigned)((uintptr_t)pointer >> HK_SLICE_SHIFT) % HK_SLICES;
 	return &superslab->slabs[superslab->first[slice]];
+}
+
+/* Blocks whose bits are set.  Under no lock a hint, and a wrong one while the slab changes its bin. */
+static inline unsigned hk_slab_n_free(const struct hk_slab *slab)
+{
+	return (unsigned)(HK_HINT(slab->settle_at) + HK_HINT(slab->n_settle));
+}
+
+static inline void hk_slab_change_free(struct hk_slab *slab, int32_t n)
+{
+	HK_HINT_SET(slab->n_settle, slab->n_settle + n);
 }
 
 static inline unsigned hk_slab_slice(const struct hk_slab *slab)

@@ -156,10 +156,10 @@ static unsigned model_check(const struct model *model)
 			for (unsigned b = 0; b < slab->top; b++)
 				used += (slab->bitmap[b / 64] >> b % 64 & 1) == 0;
 			available = info->n_blocks - used;
-			assert_int_equal(slab->n_free, slab->top - used);
+			assert_int_equal(hk_slab_n_free(slab), slab->top - used);
 			assert_int_equal(slab->bin, available == 0 ? HK_BIN_NONE :
 							HK_MIN((available - 1) / info->quarter, HK_BINS - 1));
-			for (unsigned word = 0; word < slab->low_word; word++)
+			for (unsigned word = 0; hk_slab_n_free(slab) == slab->low_free && word < slab->low_word; word++)
 				assert_true(slab->bitmap[word] == 0);
 			holes += check_pages(model, slab);
 			taken += used;
@@ -324,13 +324,15 @@ static void a_block_that_is_free_is_named(void **state)
 
 static void a_pointer_between_blocks_is_refused(void **state)
 {
-	static const unsigned classes[] = {80, 81, 93}; /* 4608 and 5120 bytes; 14 KiB in slabs of two slices */
+	/* 16, 32, 96, 4608 and 5120 bytes; 14 KiB in slabs of two slices */
+	static const unsigned classes[] = {0, 1, 5, 80, 81, 93};
 	static struct model model;
 	enum hk_misuse what;
 	(void)state;
 	for (unsigned k = 0; k < HK_COUNT(classes); k++) {
 		model_init(&model, classes[k]);
 		model_take(&model, 3);
+		model_give(&model, &model.taken[--model.n], 1); /* from now on the slab takes blocks without more ado */
 		const struct hk_class_info *info = &hk_class_info[classes[k]];
 		for (unsigned i = 1; i < info->block_bytes; i++) {
 			void *inside = (char *)model.taken[1] + i;
@@ -350,9 +352,12 @@ static void a_pointer_between_blocks_is_refused(void **state)
 /* ---- holes --------------------------------------------------------------------------------------------- */
 
 static struct model *purged_model;
+static unsigned purged_taken; /* blocks that somebody takes while pages are claimed */
 
 static struct hk_slabs *purged_slabs(unsigned class_idx)
 {
+	if (purged_taken != 0 && purged_model->slabs.n_claimed != 0)
+		model_take(purged_model, purged_taken), purged_taken = 0;
 	return class_idx == purged_model->slabs.class_idx ? &purged_model->slabs : NULL;
 }
 
@@ -388,6 +393,35 @@ static void check_blocks(struct model *model)
 			assert_int_equal(block[b], i % 250 + 1);
 		memset(model->taken[i], 0, 8); /* model_take() looks for marks */
 	}
+}
+
+static void model_give_from(struct model *model, unsigned from, unsigned n)
+{
+	model_give(model, model->taken + from, n);
+	memmove(model->taken + from, model->taken + from + n, (model->n - from - n) * sizeof *model->taken);
+	model->n -= n;
+}
+
+/* A claim makes the free blocks as many as they were when a search had ended, but others. */
+static void a_search_finds_what_came_back_from_a_purge(void **state)
+{
+	static struct model model;
+	(void)state;
+	model_init(&model, 0); /* 16 bytes, 256 on a page */
+	model_take(&model, 1024);
+	void *first = model.taken[0];
+	model_give_from(&model, 768, 133);
+	model_give_from(&model, 512, 133);
+	model_give_from(&model, 0, 256);
+	purged_taken = 10;
+	assert_int_equal(purge_all(&model), HK_PAGE_BYTES); /* meanwhile the search ends with 256 blocks free, on pages 2 and 3 */
+	model_give_from(&model, 256, 256);
+	assert_int_equal(model_check(&model), 2);
+	purged_taken = 1;
+	assert_int_equal(purge_all(&model), 2 * HK_PAGE_BYTES); /* now those of page 0 are */
+	assert_ptr_equal(model.taken[model.n - 1], first);
+	model_check(&model);
+	model_end(&model);
 }
 
 static void holes_go_back_and_nothing_else(void **state)
@@ -450,6 +484,7 @@ int main(void)
 		cmocka_unit_test(a_pointer_between_blocks_ends_a_run),
 		cmocka_unit_test(a_block_that_is_free_is_named),
 		cmocka_unit_test(a_pointer_between_blocks_is_refused),
+		cmocka_unit_test(a_search_finds_what_came_back_from_a_purge),
 		cmocka_unit_test(holes_go_back_and_nothing_else),
 		cmocka_unit_test(pages_behind_the_last_block_stay_away),
 	};
