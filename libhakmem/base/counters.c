@@ -36,10 +36,13 @@ uint64_t hk_counters_releasable(void)
 	       __atomic_load_n(&s->large_cached_bytes, __ATOMIC_RELAXED) + (uint64_t)HK_MAX(pages, 0) * HK_PAGE_BYTES;
 }
 
-void hk_counters_touch(bool active)
+void hk_counters_update_releasable(void)
 {
-	struct hkp_stats *s = hk_stats();
-	if (HK_LIKELY(active))
-		__atomic_store_n(&s->activity_nsec, hk_clock_coarse_nsec(), __ATOMIC_RELAXED);
-	__atomic_store_n(&s->releasable_bytes, hk_counters_releasable(), __ATOMIC_RELAXED);
+	__atomic_store_n(&hk_stats()->releasable_bytes, hk_counters_releasable(), __ATOMIC_RELAXED);
+}
+
+void hk_counters_touch(void)
+{
+	__atomic_store_n(&hk_stats()->activity_nsec, hk_clock_coarse_nsec(), __ATOMIC_RELAXED);
+	hk_counters_update_releasable();
 }

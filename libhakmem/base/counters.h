@@ -49,8 +49,11 @@ static inline bool hk_counters_published(void)
 #define hk_count_private(name, delta)                                                                         \
 	((void)atomic_fetch_add_explicit(&hk_counters_private.name, (int64_t)(delta), memory_order_relaxed))
 
-/* Bring releasable_bytes up to date and, if that was activity, stamp the segment: once per slow path, under no lock. */
-void hk_counters_touch(bool active);
+/* Bring releasable_bytes up to date. */
+void hk_counters_update_releasable(void);
+
+/* The same, and note that the program was active: once per slow path of a pool that knows no threads. */
+void hk_counters_touch(void);
 
 /* What flush level 2 could return now: cached blocks, free slices, free pages of live slabs, cached mappings. */
 uint64_t hk_counters_releasable(void);

@@ -61,6 +61,7 @@ static uint64_t cold_hot(const struct hk_class *class)
 
 static struct cold_before cold_enter(struct hk_class *class)
 {
+	__builtin_prefetch(&hk_stats()->cold_bytes, 1); /* it comes while the lock does */
 	hk_lock_take(&class->slabs.lock);
 	return (struct cold_before){class->n_cold, cold_hot(class), cold_taken(class)};
 }
@@ -91,6 +92,7 @@ static void cold_leave(struct hk_class *class, struct cold_before before)
 		if (taken - cold - hot != 0)
 			hk_count(used_bytes, taken - cold - hot);
 	}
+	hk_counters_update_releasable();
 	if (HK_UNLIKELY(hk_counters_published()))
 		cold_publish(class, &hk_stats()->classes[c]);
 	hk_lock_drop(&class->slabs.lock);
@@ -142,7 +144,10 @@ static void cold_give_slabs(struct hk_class *class, void *const *blocks, unsigne
 		unsigned n = hk_slabs_give(&class->slabs, blocks + done, wanted, &empties);
 		cold_leave(class, before);
 		HK_POINT(cold_given);
-		hk_slabs_free_chain(empties);
+		if (empties != NULL) {
+			hk_slabs_free_chain(empties);
+			hk_counters_update_releasable();
+		}
 		done += n;
 		if (HK_LIKELY(n == wanted))
 			continue;

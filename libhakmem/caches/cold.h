@@ -23,15 +23,18 @@ struct hk_loan {
 	uint16_t n_new; /* of those, for new memory */
 };
 
+/* `slabs.lock` guards all of it.  Spills and refills through the cold magazine touch the first cache line alone, which
+ * another processor wrote last. */
 struct hk_class {
-	struct hk_slabs slabs;  /* slabs.lock guards all of this */
 	void **slots;           /* the cold magazine; NULL while n_slots is 0 */
 	uint32_t n_cold;        /* blocks in it */
 	uint32_t n_slots;
 	uint32_t n_hot;         /* blocks in hot magazines, as their owners last said */
 	uint32_t asked_at;      /* when it was last asked for blocks, in sheds */
+	struct hk_slabs slabs;
 	struct hk_loan loan;
 } HK_ALIGNED(64);
+_Static_assert(offsetof(struct hk_class, slabs.bins) == 64, "what magazines need is one cache line");
 
 extern struct hk_class hk_classes[HK_CLASSES_ALL];
 

@@ -79,6 +79,7 @@ struct hk_thread {
 	uint64_t room_nsec;               /* when a magazine last grew at others' cost; owner only */
 	uint32_t bypass;                  /* number of the latest time that magazines were to be bypassed; owner only */
 	uint32_t bypass_left;             /* slow paths for which it still does; owner only */
+	uint64_t active_nsec;             /* what it last wrote to activity_nsec; owner only */
 } HK_ALIGNED(64);
 
 extern const struct hk_set hk_set_none; /* every magazine is empty and full at once */

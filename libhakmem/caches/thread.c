@@ -15,7 +15,7 @@
 
 /* What threads' magazines may hold: all together as long as each has its least. */
 #define THREAD_BUDGET_ALL   (16u << 20)
-#define THREAD_BUDGET_MOST  (2u << 20)
+#define THREAD_BUDGET_MOST  (3u << 20)
 #define THREAD_BUDGET_LEAST (256u << 10)
 
 /*
@@ -149,7 +149,7 @@ static struct hk_set *thread_set(struct hk_thread *self)
 unsigned hk_hot_capacity(unsigned class_idx, unsigned step)
 {
 	uint32_t block_bytes = hk_class_info[class_idx].block_bytes;
-	return step != 0 ? HK_MIN(thread_ladder[step] - 1u, HK_MAX(thread_ladder_bytes[step] / block_bytes, 2u)) : 0;
+	return step != 0 ? HK_MIN(thread_ladder[step] - 1u, HK_MAX(thread_ladder_bytes[step] / block_bytes, 2u * step)) : 0;
 }
 
 static size_t thread_slots_bytes(unsigned step)
@@ -453,6 +453,17 @@ static HK_ALWAYS unsigned thread_enter(struct hk_thread *self, unsigned class_id
 	return self != NULL && !*ret_direct ? thread_prepare(self, class_idx, spill) : 0;
 }
 
+/* A slow path ends.  One that went past the magazines is no activity: a thread that woke for a moment, or one whose
+ * magazines a flush took.  All threads write to one place, so each does once in a tick of the clock. */
+static void thread_leave(struct hk_thread *self, bool direct)
+{
+	uint64_t now_nsec;
+	if (direct || self == NULL || (now_nsec = hk_clock_coarse_nsec()) == self->active_nsec)
+		return;
+	self->active_nsec = now_nsec;
+	__atomic_store_n(&hk_stats()->activity_nsec, now_nsec, __ATOMIC_RELAXED);
+}
+
 /* ---- refill and spill ---------------------------------------------------------------------------------- */
 
 /* Inside the gate: how far the class's count of hot blocks is off for this magazine; it is told at once. */
@@ -517,7 +528,6 @@ static HK_NOINLINE void *thread_take_large(struct hk_thread *self, unsigned clas
 	return thread_take(self, class_idx, batch, want);
 }
 
-/* Past the magazines it is no activity, either: a thread that woke for a moment, or one whose magazines a flush took. */
 static void *thread_take_own(unsigned class_idx)
 {
 	struct hk_thread *self = thread_self();
@@ -526,7 +536,7 @@ static void *thread_take_own(unsigned class_idx)
 	unsigned want = HK_MIN(capacity / 2, HK_BATCH - 1) + 1;
 	void *block = want <= THREAD_BATCH_SMALL ? thread_take_small(self, class_idx, want)
 						 : thread_take_large(self, class_idx, want);
-	hk_counters_touch(!direct);
+	thread_leave(self, direct);
 	return block;
 }
 
@@ -603,7 +613,7 @@ void hk_thread_give(unsigned class_idx, void *block)
 		thread_give_small(self, class_idx, block);
 	else
 		thread_give_large(self, class_idx, block);
-	hk_counters_touch(!direct);
+	thread_leave(self, direct);
 }
 
 /* ---- thread exit --------------------------------------------------------------------------------------- */
@@ -638,7 +648,7 @@ static void thread_exit(void *arg)
 	hk_threads.free = self;
 	hk_count(threads, -1);
 	hk_lock_drop(&hk_threads.lock);
-	hk_counters_touch(true);
+	hk_counters_touch();
 }
 
 void hk_threads_init(void)

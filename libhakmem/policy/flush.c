@@ -156,7 +156,7 @@ static void flush_account(const struct flush *flush, const struct hk_sweep *swee
 	hk_count(flushes, 1);
 	hk_count(flush_usec, usec);
 	hk_count(released_bytes, flush->released);
-	__atomic_store_n(&hk_stats()->releasable_bytes, hk_counters_releasable(), __ATOMIC_RELAXED);
+	hk_counters_update_releasable();
 	if (report == NULL)
 		return;
 	*report = (struct hak_report){
@@ -224,7 +224,7 @@ HK_USUAL void hk_decay_run(uint64_t now_nsec, uint64_t *ret_next_nsec)
 	*ret_next_nsec = more ? now_nsec + step : UINT64_MAX;
 	if (!more)
 		atomic_store_explicit(&decay_next_nsec, 0, memory_order_relaxed);
-	__atomic_store_n(&hk_stats()->releasable_bytes, hk_counters_releasable(), __ATOMIC_RELAXED);
+	hk_counters_update_releasable();
 }
 
 /* Is there anything that the decay should look at? */

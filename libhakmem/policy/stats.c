@@ -176,7 +176,7 @@ void hk_stats_survey(void)
 	}
 	hk_heap_hold(false);
 	__atomic_store_n(&hk_stats()->superslabs_phantom, n_phantom, __ATOMIC_RELAXED);
-	__atomic_store_n(&hk_stats()->releasable_bytes, hk_counters_releasable(), __ATOMIC_RELAXED);
+	hk_counters_update_releasable();
 	hk_lock_drop(hk_flush_lock());
 }
 

@@ -61,7 +61,7 @@ static void large_count(int64_t bytes, int64_t mapped)
 	hk_count(used_bytes, bytes);
 	hk_count(mapped_bytes, mapped);
 	hk_lock_drop(hk_large_lock());
-	hk_counters_touch(true);
+	hk_counters_touch();
 }
 
 bool hk_large_contains(const void *pointer)

@@ -57,7 +57,7 @@ void *hk_mid_new(size_t bytes, bool *ret_zero)
 	HK_HINT_SET(run->state, HK_SLAB_MID);
 	mid_settle(run, run->mid_pages, mid_tail_count(run));
 	hk_lock_drop(hk_heap_lock());
-	hk_counters_touch(true);
+	hk_counters_touch();
 	return run->base;
 }
 
@@ -75,7 +75,7 @@ bool hk_mid_free(void *pointer)
 	hk_lock_drop(hk_heap_lock());
 	if (!purged)
 		hk_heap_give(run);
-	hk_counters_touch(true);
+	hk_counters_touch();
 	return true;
 }
 
@@ -112,7 +112,7 @@ bool hk_mid_resize(void *pointer, size_t bytes)
 	hk_lock_take(hk_heap_lock());
 	mid_settle(run, ok ? (int64_t)pages - before : 0, mid_tail_count(run) - tail_before);
 	hk_lock_drop(hk_heap_lock());
-	hk_counters_touch(true);
+	hk_counters_touch();
 	return ok;
 }
 

@@ -22,11 +22,11 @@
 struct hk_slabs {
 	struct hk_lock lock;
 	uint32_t class_idx;             /* constant once there is a slab */
-	struct hk_slab *bins[HK_BINS];  /* bin 0 holds the fullest */
 	uint32_t n_slabs;
 	uint32_t n_empty;               /* of those, wholly free and kept */
 	uint64_t n_free;                /* blocks in bitmaps and beyond `top` of all slabs */
 	uint64_t n_claimed;             /* blocks whose bits a running purge holds */
+	struct hk_slab *bins[HK_BINS];  /* bin 0 holds the fullest */
 };
 
 /*
