@@ -236,6 +236,7 @@ unsigned hk_cold_flush_step(unsigned class_idx)
 {
 	struct hk_class *class = &hk_classes[class_idx];
 	void *batch[COLD_GIVE];
+	HK_ASSERT(class_idx < HK_CLASSES_ALL);
 	if (HK_HINT(class->n_cold) == 0)
 		return 0;
 	struct cold_before before = cold_enter(class);
@@ -246,27 +247,29 @@ unsigned hk_cold_flush_step(unsigned class_idx)
 	return n;
 }
 
-/* The class in use from `class_idx` on, round and round. */
-static unsigned cold_next(unsigned class_idx)
+/* Shed the classes from `class_idx` to before `end`; returns the one to go on with. */
+static unsigned cold_shed_range(unsigned class_idx, unsigned end, uint32_t now, unsigned *n_blocks)
 {
-	unsigned next = hk_slabs_next_class(class_idx);
-	return next < HK_CLASSES_ALL ? next : hk_slabs_next_class(0);
+	unsigned c = hk_slabs_next_class(class_idx);
+	for (; c < end && *n_blocks < COLD_SHED; c = hk_slabs_next_class(c + 1)) {
+		if (HK_HINT(hk_classes[c].asked_at) == now)
+			continue;
+		for (unsigned n = 1; n != 0 && *n_blocks < COLD_SHED; *n_blocks += n)
+			n = hk_cold_flush_step(c);
+		hk_slabs_drop_empty(&hk_classes[c].slabs);
+	}
+	return c;
 }
 
 void hk_cold_shed(void)
 {
 	static _Atomic uint32_t hand; /* the class to begin with: each has its turn */
 	uint32_t now = atomic_fetch_add_explicit(&cold_sheds, 1, memory_order_relaxed);
-	unsigned first = cold_next(atomic_load_explicit(&hand, memory_order_relaxed)), c = first, n_blocks = 0;
-	do {
-		if (HK_HINT(hk_classes[c].asked_at) != now) {
-			for (unsigned n = 1; n != 0 && n_blocks < COLD_SHED; n_blocks += n)
-				n = hk_cold_flush_step(c);
-			hk_slabs_drop_empty(&hk_classes[c].slabs);
-		}
-		c = cold_next(c + 1);
-	} while (c != first && n_blocks < COLD_SHED);
-	atomic_store_explicit(&hand, c, memory_order_relaxed);
+	unsigned first = atomic_load_explicit(&hand, memory_order_relaxed), n_blocks = 0;
+	unsigned next = cold_shed_range(first, HK_CLASSES_ALL, now, &n_blocks);
+	if (n_blocks < COLD_SHED)
+		next = cold_shed_range(0, first, now, &n_blocks);
+	atomic_store_explicit(&hand, next, memory_order_relaxed);
 }
 
 void hk_cold_recount_hot(unsigned class_idx, uint32_t n_hot)

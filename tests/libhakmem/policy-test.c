@@ -737,9 +737,22 @@ static void the_audit_sees_a_wrong_bit(void **state)
 	free_rest();
 }
 
+/* A program of large blocks alone. */
+static void a_heap_without_slabs_has_nothing_to_shed(void **state)
+{
+	(void)state;
+	void *block = hk_malloc(4 * MIB);
+	assert_int_equal(hk_slabs_next_class(0), HK_CLASSES_ALL);
+	hk_cold_shed();
+	hk_cold_shed();
+	assert_int_equal(hk_slabs_next_class(0), HK_CLASSES_ALL);
+	hk_free(block);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_heap_without_slabs_has_nothing_to_shed), /* so it comes first */
 		cmocka_unit_test_setup(level_0_empties_cold_magazines_alone, unit_flush),
 		cmocka_unit_test_setup(level_0_says_what_the_reserve_gave, unit_flush),
 		cmocka_unit_test_setup(level_1_sweeps_and_leaves_page_holes, unit_flush),
