@@ -43,7 +43,7 @@ static void front_poke(void)
 		hk_control_poke();
 	if (HK_UNLIKELY(hk_board_present()))
 		front_read_board(HK_HINT(s->activity_nsec));
-	hk_growth_poke();
+	hk_growth_poke(touched);
 	hk_decay_poke();
 }
 

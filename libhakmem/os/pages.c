@@ -140,12 +140,12 @@ static void pages_purge_run(struct pages_runs *batch, const struct iovec *run)
 		return;
 	}
 	for (unsigned end = page + n; page != end; page += count) {
-		count = HK_MIN(end - page, 16 - page % 16);
+		count = HK_MIN(end - page, HK_SLICE_PAGES - page % HK_SLICE_PAGES);
 		char *part = batch->base + (size_t)page * HK_PAGE_BYTES;
 		if (count != n && hk_os_purge(part, (size_t)count * HK_PAGE_BYTES))
 			batch->n_purged += count;
 		else
-			batch->masks[page / 16] &= (uint16_t)~hk_mask32(page % 16, count);
+			batch->masks[page / HK_SLICE_PAGES] &= (uint16_t)~hk_mask32(page % HK_SLICE_PAGES, count);
 	}
 }
 
@@ -167,9 +167,9 @@ unsigned hk_os_purge_pages(char *base, uint16_t *masks, unsigned n_masks)
 {
 	struct pages_runs batch = {.base = base, .masks = masks};
 	char *end = NULL; /* of the latest run */
-	for (unsigned page = 0; page < n_masks * 16; page++) {
+	for (unsigned page = 0; page < n_masks * HK_SLICE_PAGES; page++) {
 		char *at = base + (size_t)page * HK_PAGE_BYTES;
-		if ((masks[page / 16] >> page % 16 & 1) == 0)
+		if ((masks[page / HK_SLICE_PAGES] >> page % HK_SLICE_PAGES & 1) == 0)
 			continue;
 		if (at != end) {
 			if (batch.n == PAGES_RUNS)

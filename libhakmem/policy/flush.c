@@ -287,9 +287,8 @@ static HK_NOINLINE void growth_shed(int64_t touched, int64_t grown)
 	hk_lock_drop(&flush_lock);
 }
 
-HK_USUAL void hk_growth_poke(void)
+HK_USUAL void hk_growth_poke(int64_t touched)
 {
-	int64_t touched = atomic_load_explicit(&hk_counters_private.touched_pages, memory_order_relaxed);
 	int64_t record = atomic_load_explicit(&hk_growth_record, memory_order_relaxed);
 	if (HK_UNLIKELY(touched >= record + GROWTH_PAGES) &&
 	    atomic_compare_exchange_strong(&hk_growth_record, &record, touched))

@@ -38,7 +38,7 @@ void hk_decay_poke(void);
  * classes keep that nobody asked for blocks since goes home, and where a sixth of the touched pages are holes, some are purged.
  * Cheap otherwise; what it costs a program in all is bounded by its peak.
  */
-void hk_growth_poke(void);
+void hk_growth_poke(int64_t touched_pages);
 extern _Atomic int64_t hk_growth_record; /* touched pages; for tests */
 
 /* Around what must not wait for one (fork, the end of the control thread): a running flush stops at its next step

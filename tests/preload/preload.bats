@@ -302,40 +302,41 @@ build() {
 
 @test "a small process has the usual text of the library in memory, and not the seldom one" {
 	readelf -SW "$HKTEST_LIB" | grep -q ' \.text\.seldom ' || skip "the linker did not sort it"
-	LD_PRELOAD=$HKTEST_LIB cat /proc/self/smaps > smaps
-	# of each mapping of text, in the order of addresses: KiB in memory
-	run awk '/^[0-9a-f]+-/ { text = $2 ~ /x/ && /libhakmem/ } text && /^Rss:/ { print $2 }' smaps
-	[ "$status" -eq 0 ] && [ "${#lines[@]}" -eq 2 ]
-	[ "${lines[0]}" -gt 0 ]
-	[ "${lines[1]}" -eq 0 ]
-	# nor one that forks, nor its child
-	build forks <<-'END'
+	LD_PRELOAD=$HKTEST_LIB cat /proc/self/smaps > alone
+	cat > smaps.h <<-'END'
 		#include <fcntl.h>
 		#include <stdlib.h>
-		#include <sys/wait.h>
 		#include <unistd.h>
-		int main(void)
+		static int copy_smaps(const char *name)
 		{
 			char part[4096];
+			ssize_t n;
+			int from = open("/proc/self/smaps", O_RDONLY), to = open(name, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+			while ((n = read(from, part, sizeof part)) > 0)
+				if (write(to, part, n) != n)
+					return -1;
+			return n;
+		}
+	END
+	# nor one that forks, nor its child
+	build forks -I. <<-'END'
+		#include "smaps.h"
+		#include <sys/wait.h>
+		int main(void)
+		{
 			void *block = malloc(1000);
 			pid_t pid = fork();
-			int fd = open(pid == 0 ? "child" : "parent", O_WRONLY | O_CREAT | O_TRUNC, 0666);
-			int maps = open("/proc/self/smaps", O_RDONLY);
+			int copied = copy_smaps(pid == 0 ? "child" : "parent");
 			free(block);
-			for (ssize_t n; (n = read(maps, part, sizeof part)) > 0;)
-				if (write(fd, part, n) != n)
-					return 1;
-			return pid != 0 && wait(NULL) != pid;
+			return copied != 0 || (pid != 0 && wait(NULL) != pid);
 		}
 	END
 	preloaded ./forks
 	[ "$status" -eq 0 ]
 	# nor one with threads and blocks of many sizes, and little memory in them
-	build threads -pthread <<-'END'
-		#include <fcntl.h>
+	build threads -I. -pthread <<-'END'
+		#include "smaps.h"
 		#include <pthread.h>
-		#include <stdlib.h>
-		#include <unistd.h>
 		static void *work(void *arg)
 		{
 			void *blocks[1000];
@@ -349,23 +350,21 @@ build() {
 		}
 		int main(void)
 		{
-			char part[4096];
 			pthread_t thread;
 			work(NULL);
 			if (pthread_create(&thread, NULL, work, NULL) != 0 || pthread_join(thread, NULL) != 0)
 				return 1;
-			int fd = open("threaded", O_WRONLY | O_CREAT | O_TRUNC, 0666), maps = open("/proc/self/smaps", O_RDONLY);
-			for (ssize_t n; (n = read(maps, part, sizeof part)) > 0;)
-				if (write(fd, part, n) != n)
-					return 1;
-			return 0;
+			return copy_smaps("threaded") != 0;
 		}
 	END
 	preloaded ./threads
 	[ "$status" -eq 0 ]
-	for who in parent child threaded; do
+	for who in alone parent child threaded; do
+		# of each mapping of text, in the order of addresses: KiB in memory
 		run awk '/^[0-9a-f]+-/ { text = $2 ~ /x/ && /libhakmem/ } text && /^Rss:/ { print $2 }' $who
-		[ "${#lines[@]}" -eq 2 ] && [ "${lines[0]}" -gt 0 ]
+		echo "$who: ${lines[*]}"
+		[ "$status" -eq 0 ] && [ "${#lines[@]}" -eq 2 ]
+		[ "${lines[0]}" -gt 0 ]
 		[ "${lines[1]}" -eq 0 ]
 	done
 }

@@ -135,7 +135,7 @@ echo "$(for i in 1 2 3; do (echo "sub $i" | tr a-z A-Z); done)"; exit 3'
 redis() {
 	preload=$1
 	LD_PRELOAD="$preload" bash -c 'exec -a redis-server "$0" "$@"' "$(type -P redis-check-rdb)" --port 0 \
-		--unixsocket "$PWD/redis.sock" --save '' --appendonly no --daemonize no --dir "$PWD" >redis.log 2>&1 3>&- &
+		--unixsocket "$PWD/redis.sock" --save '' --appendonly no --enable-debug-command local --daemonize no --dir "$PWD" >redis.log 2>&1 3>&- &
 	server=$!
 	for _ in $(seq 100); do
 		[ -S redis.sock ] && redis-cli -s redis.sock ping >/dev/null 2>&1 && return 0
