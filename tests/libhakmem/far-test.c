@@ -82,7 +82,7 @@ static void far_is_still_fast(void **state)
 	for (unsigned round = 0; round < 8; round++) {
 		for (unsigned i = 0; i < 4; i++)
 			blocks[i] = hk_malloc(48);
-		hk_stats()->activity_nsec = 0;
+		hk_stats()->activity_nsec = hk_self->active_nsec = 0; /* a slow path would write it anew */
 		for (unsigned i = 0; i < 4; i++)
 			hk_free(blocks[i]);
 	}
