@@ -454,13 +454,18 @@ static HK_ALWAYS unsigned thread_enter(struct hk_thread *self, unsigned class_id
 }
 
 /* A slow path ends.  One that went past the magazines is no activity: a thread that woke for a moment, or one whose
- * magazines a flush took.  All threads write to one place, so each does once in a tick of the clock. */
+ * magazines a flush took.  All threads write to one place, so each does once in a tick of the clock; those
+ * without a record (HAKMEM_CHECK, ended threads) do each time. */
 static void thread_leave(struct hk_thread *self, bool direct)
 {
-	uint64_t now_nsec;
-	if (direct || self == NULL || (now_nsec = hk_clock_coarse_nsec()) == self->active_nsec)
+	if (direct)
 		return;
-	self->active_nsec = now_nsec;
+	uint64_t now_nsec = hk_clock_coarse_nsec();
+	if (self != NULL) {
+		if (self->active_nsec == now_nsec)
+			return;
+		self->active_nsec = now_nsec;
+	}
 	__atomic_store_n(&hk_stats()->activity_nsec, now_nsec, __ATOMIC_RELAXED);
 }
 
