@@ -26,6 +26,7 @@ libhakmem_libhakmem_core_la_SOURCES = \
 	libhakmem/slabs/superslab.c libhakmem/slabs/superslab.h \
 	libhakmem/slabs/slab.c libhakmem/slabs/slab.h \
 	libhakmem/slabs/holes.c \
+	libhakmem/caches/shard.c libhakmem/caches/shard.h \
 	libhakmem/caches/cold.c libhakmem/caches/cold.h \
 	libhakmem/caches/hot.h \
 	libhakmem/caches/loan.c libhakmem/caches/loan.h \

@@ -61,9 +61,10 @@ static inline void hk_copy(char *to, const char *from, size_t n)
 /*
  * What the smallest process runs of the library's text stands together as well.  layout.ld takes the files that such a
  * process does not enter, and what is HK_COLD, out of it; HK_USUAL is for the functions of these files that it runs all
- * the same.
+ * the same, HK_SELDOM for those of other files that no small process runs, but which are to be fast where they run.
  */
-#define HK_USUAL __attribute__((section(".text.usual")))
+#define HK_USUAL  __attribute__((section(".text.usual")))
+#define HK_SELDOM __attribute__((noinline, section(".text.unlikely.seldom")))
 
 /* The OS page that the accounting counts in.  A kernel with larger pages refuses the smaller purges, and
  * what madvise refused is never counted as returned. */

@@ -21,7 +21,9 @@ enum hk_rank {
 	HK_RANK_CHECK,   /* the table of HAKMEM_CHECK=1 */
 	HK_RANK_SWEEP,   /* one flush at a time */
 	HK_RANK_THREADS, /* the list of thread records */
-	HK_RANK_CLASS,   /* one size class: its slabs and cold magazine; several at once only across fork */
+	HK_RANK_CLASS,   /* one size class or shard: its slabs and cold magazine; several at once, by number, only across
+			  * fork and where a slab changes its shard */
+	HK_RANK_BOOKS,   /* what a divided class has in all */
 	HK_RANK_HEAP,    /* SuperSlabs and their free slices */
 	HK_RANK_LARGE,   /* large blocks and their cache */
 	HK_RANK_META,    /* metadata chunks */

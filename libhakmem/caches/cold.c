@@ -2,6 +2,7 @@
 /* Cold magazines and the ways into and out of them: see cold.h. */
 #include "caches/cold.h"
 
+#include "base/bits.h"
 #include "base/counters.h"
 #include "base/log.h"
 #include "base/point.h"
@@ -24,7 +25,7 @@
 /* And that hk_cold_shed() sends home at most, more or less: some 100 us. */
 #define COLD_SHED 16384u
 
-struct hk_class hk_classes[HK_CLASSES_ALL] HK_PLACE_SECOND;
+struct hk_class hk_classes[HK_SHARDS_ALL] HK_PLACE_SECOND;
 _Static_assert(HK_CLASSES_ALL <= HKP_STATS_CLASS_MAX, "every class, the allocator's own too, has its counters");
 
 void hk_misuse(const char *function, const void *pointer, enum hk_misuse what)
@@ -43,7 +44,7 @@ struct cold_before { /* what the published sums are updated against */
 
 static unsigned cold_index(const struct hk_class *class)
 {
-	return (unsigned)(class - hk_classes);
+	return (unsigned)(class - hk_classes) % HK_CLASSES_ALL;
 }
 
 static uint64_t cold_taken(const struct hk_class *class)
@@ -59,14 +60,56 @@ static uint64_t cold_hot(const struct hk_class *class)
 	return HK_MIN((uint64_t)class->n_hot, cold_taken(class) - class->n_cold);
 }
 
+/* How often a class's lock is waited for before the class is divided. */
+#define COLD_WAITS 64u
+
+/* Under the lock of an undivided class: it has other shards from now on.  They learn whose they are, and the books begin
+ * with what there is. */
+static HK_SELDOM void cold_divide(struct hk_class *class)
+{
+	unsigned class_idx = cold_index(class);
+	hk_books_open(class_idx, &(struct hk_books){.cold = class->n_cold,
+						    .taken = (int64_t)cold_taken(class),
+						    .slabs = class->slabs.n_slabs,
+						    .hot = class->n_hot,
+						    .hot_said = (int64_t)cold_hot(class)});
+	class->slabs_said = class->slabs.n_slabs;
+	for (unsigned shard = HK_SHARDS; shard-- != 0;) {
+		struct hk_slabs *slabs = &hk_classes[shard * HK_CLASSES_ALL + class_idx].slabs;
+		slabs->class_idx = (uint16_t)class_idx;
+		slabs->shard = (uint16_t)shard;
+		__atomic_store_n(&slabs->divided, 1, __ATOMIC_RELEASE); /* pairs with hk_divided() */
+	}
+	hk_slabs_note(&class->slabs);
+}
+
+HK_SELDOM void hk_cold_divide(unsigned class_idx)
+{
+	struct hk_class *class = &hk_classes[class_idx];
+	hk_lock_take(&class->slabs.lock);
+	if (!class->slabs.divided)
+		cold_divide(class);
+	hk_lock_drop(&class->slabs.lock);
+}
+
+/* Somebody has the lock of the class.  The allocator's own are asked for too seldom to be divided. */
+static HK_SELDOM void cold_wait(struct hk_class *class)
+{
+	hk_lock_take(&class->slabs.lock);
+	if (!class->slabs.divided && cold_index(class) < HK_CLASSES && ++class->slabs.n_waits >= COLD_WAITS)
+		cold_divide(class);
+}
+
 static struct cold_before cold_enter(struct hk_class *class)
 {
 	__builtin_prefetch(&hk_stats()->cold_bytes, 1); /* it comes while the lock does */
-	hk_lock_take(&class->slabs.lock);
-	return (struct cold_before){class->n_cold, cold_hot(class), cold_taken(class)};
+	if (HK_UNLIKELY(!hk_lock_try(&class->slabs.lock)))
+		cold_wait(class);
+	uint64_t hot = class->slabs.divided ? class->n_hot : cold_hot(class);
+	return (struct cold_before){class->n_cold, hot, cold_taken(class)};
 }
 
-static void cold_publish(struct hk_class *class, struct hkp_stats_class *out)
+static void cold_publish(const struct hk_class *class, struct hkp_stats_class *out)
 {
 	uint64_t taken = cold_taken(class), hot = cold_hot(class);
 	out->block_bytes = hk_class_info[cold_index(class)].block_bytes;
@@ -77,37 +120,81 @@ static void cold_publish(struct hk_class *class, struct hkp_stats_class *out)
 	out->slabs = class->slabs.n_slabs;
 }
 
+/* What changed since `before` goes into the table of classes, if there is one.  Returns how many more blocks are hot. */
+static int64_t cold_account(struct hk_class *class, struct cold_before before, struct hkp_stats_class *out)
+{
+	if (out != NULL)
+		cold_publish(class, out);
+	return (int64_t)(cold_hot(class) - before.hot);
+}
+
+/* The same of a divided class, by way of its books. */
+static HK_SELDOM int64_t cold_account_books(struct hk_class *class, struct cold_before before,
+					      struct hkp_stats_class *out)
+{
+	struct hk_books more = {
+		.cold = (int64_t)(class->n_cold - before.cold),
+		.taken = (int64_t)(cold_taken(class) - before.taken),
+		.slabs = (int64_t)class->slabs.n_slabs - class->slabs_said,
+		.hot = (int32_t)(class->n_hot - (uint32_t)before.hot),
+	};
+	class->slabs_said = class->slabs.n_slabs;
+	return hk_books_change(cold_index(class), &more, out);
+}
+
 static void cold_leave(struct hk_class *class, struct cold_before before)
 {
 	unsigned c = cold_index(class);
+	struct hkp_stats_class *out = HK_UNLIKELY(hk_counters_published()) ? &hk_stats()->classes[c] : NULL;
 	int64_t block_bytes = hk_class_info[c].block_bytes;
-	int64_t cold = (int64_t)(class->n_cold - before.cold) * block_bytes;
-	int64_t hot = (int64_t)(cold_hot(class) - before.hot) * block_bytes;
-	int64_t taken = (int64_t)(cold_taken(class) - before.taken) * block_bytes;
+	int64_t cold = (int64_t)(class->n_cold - before.cold);
+	int64_t taken = (int64_t)(cold_taken(class) - before.taken);
+	int64_t hot = HK_UNLIKELY(class->slabs.divided) ? cold_account_books(class, before, out)
+						       : cold_account(class, before, out);
 	if (c < HK_CLASSES) {
 		if (cold != 0)
-			hk_count(cold_bytes, cold);
+			hk_count(cold_bytes, cold * block_bytes);
 		if (hot != 0)
-			hk_count(hot_bytes, hot);
+			hk_count(hot_bytes, hot * block_bytes);
 		if (taken - cold - hot != 0)
-			hk_count(used_bytes, taken - cold - hot);
+			hk_count(used_bytes, (taken - cold - hot) * block_bytes);
 	}
 	hk_counters_update_releasable();
-	if (HK_UNLIKELY(hk_counters_published()))
-		cold_publish(class, &hk_stats()->classes[c]);
 	hk_lock_drop(&class->slabs.lock);
+}
+
+/* The books learn of slabs only when their shard changes otherwise. */
+static HK_SELDOM void cold_publish_divided(unsigned class_idx, struct hkp_stats_class *out)
+{
+	uint64_t slabs = 0;
+	hk_books_publish(class_idx, out);
+	for (unsigned i = class_idx; i < HK_SHARDS_ALL; i += HK_CLASSES_ALL)
+		slabs += HK_HINT(hk_classes[i].slabs.n_slabs);
+	out->slabs = slabs;
+	out->free = slabs * hk_class_info[class_idx].n_blocks - out->used - out->hot - out->cold;
 }
 
 void hk_cold_publish(struct hkp_stats_class *classes)
 {
-	for (HK_EACH_CLASS(c))
-		cold_publish(&hk_classes[c], &classes[c]);
+	for (HK_EACH_CLASS(c)) {
+		if (hk_divided(&hk_classes[c].slabs))
+			cold_publish_divided(c, &classes[c]);
+		else
+			cold_publish(&hk_classes[c], &classes[c]);
+	}
 }
 
 /* How often caches were shed; a class notes it when it is asked for blocks. */
 static _Atomic uint32_t cold_sheds;
 
 /* ---- taking -------------------------------------------------------------------------------------------- */
+
+/* The shard of a class that this thread is to use. */
+static struct hk_class *cold_here(unsigned class_idx)
+{
+	struct hk_class *class = &hk_classes[class_idx];
+	return hk_divided(&class->slabs) ? class + hk_shard_here() * HK_CLASSES_ALL : class;
+}
 
 static unsigned cold_pop(struct hk_class *class, void **out, unsigned want)
 {
@@ -117,16 +204,56 @@ static unsigned cold_pop(struct hk_class *class, void **out, unsigned want)
 	return n;
 }
 
+/* Out of one shard, which may have nothing; `*hot_delta` is told to it and 0 from then on. */
+static HK_NOINLINE unsigned cold_take(struct hk_class *class, void **out, unsigned want, bool slabs, int *hot_delta)
+{
+	struct cold_before before = cold_enter(class);
+	unsigned n = class->n_cold != 0 ? cold_pop(class, out, want) : slabs ? hk_slabs_take(&class->slabs, out, want) : 0;
+	class->n_hot += (uint32_t)*hot_delta + (n != 0 ? n - 1 : 0);
+	*hot_delta = 0;
+	HK_HINT_SET(class->asked_at, atomic_load_explicit(&cold_sheds, memory_order_relaxed));
+	cold_leave(class, before);
+	return n;
+}
+
+/* One of the slabs of a divided class changes from another shard to this one.  The locks are taken by number, as fork does. */
+static bool cold_adopt(struct hk_class *here, struct hk_class *other)
+{
+	struct hk_slabs *first = &HK_MIN(here, other)->slabs, *second = &HK_MAX(here, other)->slabs;
+	hk_lock_take(&first->lock);
+	hk_lock_take(&second->lock);
+	bool ok = hk_slabs_adopt(&here->slabs, &other->slabs);
+	hk_lock_drop(&second->lock);
+	hk_lock_drop(&first->lock);
+	return ok;
+}
+
+/* Before a divided class grows: out of another shard's cold magazine, or of a slab that was another's, where one has as many
+ * blocks as are wanted.  Fewer are not worth that two shards pass them to and fro. */
+static HK_SELDOM unsigned cold_take_elsewhere(unsigned class_idx, struct hk_class *here, void **out, unsigned want,
+					      int *hot_delta)
+{
+	unsigned n = 0;
+	for (unsigned i = class_idx; n == 0 && i < HK_SHARDS_ALL; i += HK_CLASSES_ALL) {
+		struct hk_class *other = &hk_classes[i];
+		if (other != here && HK_HINT(other->n_cold) >= want)
+			n = cold_take(other, out, want, false, hot_delta);
+	}
+	for (unsigned i = class_idx; n == 0 && i < HK_SHARDS_ALL; i += HK_CLASSES_ALL) {
+		struct hk_class *other = &hk_classes[i];
+		if (other != here && HK_HINT(other->slabs.n_free) >= want && cold_adopt(here, other))
+			n = cold_take(here, out, want, true, hot_delta);
+	}
+	return n;
+}
+
 unsigned hk_cold_take(unsigned class_idx, void **out, unsigned want, int hot_delta)
 {
-	struct hk_class *class = &hk_classes[class_idx];
 	for (;;) {
-		struct cold_before before = cold_enter(class);
-		unsigned n = class->n_cold != 0 ? cold_pop(class, out, want) : hk_slabs_take(&class->slabs, out, want);
-		class->n_hot += (uint32_t)hot_delta + (n != 0 ? n - 1 : 0);
-		HK_HINT_SET(class->asked_at, atomic_load_explicit(&cold_sheds, memory_order_relaxed));
-		hot_delta = 0;
-		cold_leave(class, before);
+		struct hk_class *class = cold_here(class_idx);
+		unsigned n = cold_take(class, out, want, true, &hot_delta);
+		if (n == 0 && hk_divided(&class->slabs))
+			n = cold_take_elsewhere(class_idx, class, out, want, &hot_delta);
 		if (n != 0 || !hk_slabs_grow(&class->slabs, class_idx))
 			return n;
 	}
@@ -134,8 +261,9 @@ unsigned hk_cold_take(unsigned class_idx, void **out, unsigned want, int hot_del
 
 /* ---- giving -------------------------------------------------------------------------------------------- */
 
-static void cold_give_slabs(struct hk_class *class, void *const *blocks, unsigned count, int hot_delta)
+static void cold_give_slabs(struct hk_class *class, void **blocks, unsigned count, int hot_delta)
 {
+	unsigned class_idx = cold_index(class), shard;
 	for (unsigned done = 0; done < count || hot_delta != 0; hot_delta = 0) {
 		struct hk_slab *empties = NULL;
 		unsigned wanted = HK_MIN(count - done, COLD_GIVE);
@@ -151,9 +279,10 @@ static void cold_give_slabs(struct hk_class *class, void *const *blocks, unsigne
 		done += n;
 		if (HK_LIKELY(n == wanted))
 			continue;
-		enum hk_misuse what = hk_slabs_prepare(&class->slabs, blocks[done]);
+		enum hk_misuse what = hk_slabs_prepare(class_idx, blocks[done], &shard);
 		if (HK_UNLIKELY(what != HK_MISUSE_NONE))
 			hk_misuse("free", blocks[done], what);
+		class = &hk_classes[shard * HK_CLASSES_ALL + class_idx];
 	}
 }
 
@@ -183,6 +312,7 @@ static void cold_grow(struct hk_class *class)
 		class->slots = slots;
 		HK_HINT_SET(class->n_slots, n_slots);
 		n_slots = old_slots;
+		hk_slabs_note(&class->slabs);
 	}
 	hk_lock_drop(&class->slabs.lock);
 	if (unused != NULL)
@@ -207,7 +337,7 @@ static bool cold_full(const struct hk_class *class)
 }
 
 /* Push what there is room for; returns how many. */
-static unsigned cold_push(struct hk_class *class, void *const *blocks, unsigned count, int hot_delta)
+static unsigned cold_push(struct hk_class *class, void **blocks, unsigned count, int hot_delta)
 {
 	struct cold_before before = cold_enter(class);
 	unsigned n = cold_full(class) ? 0 : HK_MIN(class->n_slots - class->n_cold, count);
@@ -219,9 +349,9 @@ static unsigned cold_push(struct hk_class *class, void *const *blocks, unsigned 
 	return n;
 }
 
-void hk_cold_give(unsigned class_idx, void *const *blocks, unsigned count, int hot_delta, bool direct)
+void hk_cold_give(unsigned class_idx, void **blocks, unsigned count, int hot_delta, bool direct)
 {
-	struct hk_class *class = &hk_classes[class_idx];
+	struct hk_class *class = cold_here(class_idx);
 	unsigned done = 0;
 	if (!direct && !cold_full(class)) {
 		done = cold_push(class, blocks, count, hot_delta);
@@ -232,63 +362,70 @@ void hk_cold_give(unsigned class_idx, void *const *blocks, unsigned count, int h
 	cold_give_slabs(class, blocks + done, count - done, hot_delta);
 }
 
-unsigned hk_cold_flush_step(unsigned class_idx)
+unsigned hk_cold_flush_step(unsigned shard)
 {
-	struct hk_class *class = &hk_classes[class_idx];
+	struct hk_class *class = &hk_classes[shard];
 	void *batch[COLD_GIVE];
-	HK_ASSERT(class_idx < HK_CLASSES_ALL);
+	HK_ASSERT(shard < HK_SHARDS_ALL);
 	if (HK_HINT(class->n_cold) == 0)
 		return 0;
 	struct cold_before before = cold_enter(class);
 	unsigned n = class->n_cold != 0 ? cold_pop(class, batch, COLD_GIVE) : 0;
 	cold_leave(class, before);
-	if (n != 0)
-		hk_cold_give(class_idx, batch, n, 0, true);
+	cold_give_slabs(class, batch, n, 0);
 	return n;
 }
 
-/* Shed the classes from `class_idx` to before `end`; returns the one to go on with. */
-static unsigned cold_shed_range(unsigned class_idx, unsigned end, uint32_t now, unsigned *n_blocks)
+/* Shed the shards from `first` to before `end`; returns the one to go on with. */
+static unsigned cold_shed_range(unsigned first, unsigned end, uint32_t now, unsigned *n_blocks)
 {
-	unsigned c = hk_slabs_next_class(class_idx);
-	for (; c < end && *n_blocks < COLD_SHED; c = hk_slabs_next_class(c + 1)) {
-		if (HK_HINT(hk_classes[c].asked_at) == now)
+	unsigned i = hk_slabs_next(first);
+	for (; i < end && *n_blocks < COLD_SHED; i = hk_slabs_next(i + 1)) {
+		if (HK_HINT(hk_classes[i].asked_at) == now)
 			continue;
 		for (unsigned n = 1; n != 0 && *n_blocks < COLD_SHED; *n_blocks += n)
-			n = hk_cold_flush_step(c);
-		hk_slabs_drop_empty(&hk_classes[c].slabs);
+			n = hk_cold_flush_step(i);
+		hk_slabs_drop_empty(&hk_classes[i].slabs);
 	}
-	return c;
+	return i;
 }
 
 void hk_cold_shed(void)
 {
-	static _Atomic uint32_t hand; /* the class to begin with: each has its turn */
+	static _Atomic uint32_t hand; /* the shard to begin with: each has its turn */
 	uint32_t now = atomic_fetch_add_explicit(&cold_sheds, 1, memory_order_relaxed);
 	unsigned first = atomic_load_explicit(&hand, memory_order_relaxed), n_blocks = 0;
-	unsigned next = cold_shed_range(first, HK_CLASSES_ALL, now, &n_blocks);
+	unsigned next = cold_shed_range(first, HK_SHARDS_ALL, now, &n_blocks);
 	if (n_blocks < COLD_SHED)
 		next = cold_shed_range(0, first, now, &n_blocks);
 	atomic_store_explicit(&hand, next, memory_order_relaxed);
+}
+
+uint32_t hk_cold_n_hot(unsigned class_idx)
+{
+	const struct hk_class *class = &hk_classes[class_idx];
+	return hk_divided(&class->slabs) ? (uint32_t)HK_HINT(hk_books[class_idx].hot) : class->n_hot;
 }
 
 void hk_cold_recount_hot(unsigned class_idx, uint32_t n_hot)
 {
 	struct hk_class *class = &hk_classes[class_idx];
 	struct cold_before before = cold_enter(class);
-	class->n_hot = n_hot;
+	class->n_hot += n_hot - hk_cold_n_hot(class_idx);
 	cold_leave(class, before);
 }
 
-void hk_cold_refresh(unsigned class_idx)
+HK_SELDOM void hk_cold_refresh(unsigned class_idx)
 {
 	struct hk_class *class = &hk_classes[class_idx];
-	cold_leave(class, cold_enter(class));
+	unsigned end = hk_divided(&class->slabs) ? HK_SHARDS_ALL : HK_CLASSES_ALL;
+	for (unsigned i = class_idx; i < end; i += HK_CLASSES_ALL)
+		cold_leave(&hk_classes[i], cold_enter(&hk_classes[i]));
 }
 
-void hk_cold_shrink(unsigned class_idx)
+HK_SELDOM void hk_cold_shrink(unsigned shard)
 {
-	struct hk_class *class = &hk_classes[class_idx];
+	struct hk_class *class = &hk_classes[shard];
 	void **slots = NULL;
 	unsigned n_slots = 0;
 	if (HK_HINT(class->n_slots) == 0)

@@ -29,7 +29,8 @@ static inline bool hk_loan_open(unsigned class_idx)
 {
 	unsigned lender = hk_loan_lender(class_idx);
 	return lender != class_idx && HK_HINT(hk_classes[class_idx].slabs.n_slabs) == 0 &&
-	       HK_HINT(hk_classes[lender].slabs.n_slabs) <= 2;
+	       HK_HINT(hk_classes[lender].slabs.n_slabs) <= 2 && !hk_divided(&hk_classes[class_idx].slabs) &&
+	       !hk_divided(&hk_classes[lender].slabs);
 }
 
 /*

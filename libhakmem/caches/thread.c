@@ -120,6 +120,7 @@ static struct hk_thread *thread_self(void)
 	self->exit_rounds = 0;
 	self->bypass_left = hk_threads_bypass_first;
 	atomic_store_explicit(&self->tid, thread_tid(), memory_order_relaxed);
+	hk_shard_find_cpu();
 	hk_self = self;
 	if (atomic_load_explicit(&thread_key_made, memory_order_acquire))
 		pthread_setspecific(thread_key, self);
@@ -713,7 +714,7 @@ void hk_threads_postfork_child(void)
 		thread_add_reported(thread, left);
 	}
 	for (unsigned c = 0; c < HK_CLASSES; c++) {
-		uint32_t n_hot = hk_classes[c].n_hot;
+		uint32_t n_hot = hk_cold_n_hot(c);
 		if (n_hot > all[c])
 			hk_count(lost_bytes, (uint64_t)(n_hot - all[c]) * hk_class_info[c].block_bytes);
 		if (n_hot != left[c])

@@ -21,6 +21,8 @@
 #define HK_CLASSES_OWN      7u     /* the allocator's: 64 bytes to 16 KiB */
 #define HK_OWN_BYTES        16384u /* the largest of them */
 #define HK_CLASSES_ALL      (HK_CLASSES + HK_CLASSES_OWN)
+#define HK_SHARDS           16u /* parts of a class that processors contend for: see caches/shard.h */
+#define HK_SHARDS_ALL       (HK_SHARDS * HK_CLASSES_ALL) /* shard s of class c is number s * HK_CLASSES_ALL + c */
 #define HK_SLAB_BLOCKS_MAX  (HK_SLICE_BYTES / 16) /* blocks in the fullest slab */
 
 struct hk_class_info {

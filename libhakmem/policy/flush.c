@@ -69,21 +69,21 @@ static bool flush_step(struct flush *flush, size_t bytes)
 
 static bool flush_cold(struct flush *flush)
 {
-	for (HK_EACH_CLASS(c)) {
-		while (hk_cold_flush_step(c) != 0)
+	for (HK_EACH_SHARD(i)) {
+		while (hk_cold_flush_step(i) != 0)
 			if (!flush_step(flush, 0))
 				return false;
 	}
 	return true;
 }
 
-/* What the classes keep at hand: slots of cold magazines that are empty by now, and one empty slab each. */
+/* What the shards keep at hand: slots of cold magazines that are empty by now, and one empty slab each. */
 static void flush_class_spares(void)
 {
-	for (HK_EACH_CLASS(c))
-		hk_cold_shrink(c);
-	for (HK_EACH_CLASS(c))
-		hk_slabs_drop_empty(&hk_classes[c].slabs);
+	for (HK_EACH_SHARD(i))
+		hk_cold_shrink(i);
+	for (HK_EACH_SHARD(i))
+		hk_slabs_drop_empty(&hk_classes[i].slabs);
 }
 
 /* Call `purge` for every SuperSlab, as long as there is reason to go on. */
@@ -107,9 +107,10 @@ static bool flush_slices(struct flush *flush)
 	return flush_walk(flush, hk_heap_purge);
 }
 
-static struct hk_slabs *flush_slabs_of(unsigned class_idx)
+static struct hk_slabs *flush_slabs_of(unsigned class_idx, unsigned shard)
 {
-	return class_idx < HK_CLASSES_ALL ? &hk_classes[class_idx].slabs : NULL;
+	bool known = class_idx < HK_CLASSES_ALL && shard < HK_SHARDS;
+	return known ? &hk_classes[shard * HK_CLASSES_ALL + class_idx].slabs : NULL;
 }
 
 static size_t flush_holes_of(struct hk_superslab *superslab)
@@ -203,8 +204,9 @@ size_t hk_flush_class(unsigned class_idx)
 	if (class_idx >= HK_CLASSES)
 		return 0;
 	hk_lock_take(&flush_lock);
-	for (unsigned n; (n = hk_cold_flush_step(class_idx)) != 0;)
-		n_blocks[class_idx] += n;
+	for (unsigned i = class_idx; i < HK_SHARDS_ALL; i += HK_CLASSES_ALL)
+		for (unsigned n; (n = hk_cold_flush_step(i)) != 0;)
+			n_blocks[class_idx] += n;
 	hk_threads_sweep(UINT64_MAX, &sweep);
 	hk_lock_drop(&flush_lock);
 	return n_blocks[class_idx];

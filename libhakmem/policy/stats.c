@@ -15,20 +15,32 @@
 
 /* ---- all locks ----------------------------------------------------------------------------------------- */
 
-static void locks_each(void (*act)(struct hk_lock *))
+static void locks_take(struct hk_lock *lock)
+{
+	hk_lock_take(lock);
+}
+
+/* The first shard's lock is what a class is divided under: as long as it is held, the others are in use or they are not. */
+static HK_ALWAYS void locks_of_class(unsigned class_idx, void (*act)(struct hk_lock *))
+{
+	const struct hk_slabs *first = &hk_classes[class_idx].slabs;
+	bool divided = hk_divided(first);
+	act(&hk_classes[class_idx].slabs.lock);
+	if (act == locks_take)
+		divided = hk_divided(first);
+	for (unsigned i = class_idx + HK_CLASSES_ALL; divided && i < HK_SHARDS_ALL; i += HK_CLASSES_ALL)
+		act(&hk_classes[i].slabs.lock);
+}
+
+static HK_ALWAYS void locks_each(void (*act)(struct hk_lock *))
 {
 	act(hk_flush_lock());
 	act(hk_threads_lock());
 	for (unsigned c = 0; c < HK_CLASSES_ALL; c++)
-		act(&hk_classes[c].slabs.lock);
+		locks_of_class(c, act);
 	act(hk_heap_lock());
 	act(hk_large_lock());
 	act(hk_meta_lock());
-}
-
-static void locks_take(struct hk_lock *lock)
-{
-	hk_lock_take(lock);
 }
 
 static void locks_drop(struct hk_lock *lock)
@@ -151,11 +163,11 @@ static void stats_count_cached(void *block, unsigned class_idx, void *arg)
 
 static void stats_count_cold(void)
 {
-	for (HK_EACH_CLASS(c)) {
-		struct hk_class *class = &hk_classes[c];
+	for (HK_EACH_SHARD(number)) {
+		struct hk_class *class = &hk_classes[number];
 		hk_lock_take(&class->slabs.lock);
 		for (unsigned i = 0; i < class->n_cold; i++)
-			stats_count_cached(class->slots[i], c, NULL);
+			stats_count_cached(class->slots[i], number % HK_CLASSES_ALL, NULL);
 		hk_lock_drop(&class->slabs.lock);
 	}
 }
@@ -183,13 +195,13 @@ void hk_stats_survey(void)
 bool hk_stats_audit(void)
 {
 	bool ok = true;
-	for (HK_EACH_CLASS(c)) {
-		struct hk_class *class = &hk_classes[c];
+	for (HK_EACH_SHARD(i)) {
+		struct hk_class *class = &hk_classes[i];
 		hk_lock_take(&class->slabs.lock);
-		uint64_t capacity = (uint64_t)class->slabs.n_slabs * hk_class_info[c].n_blocks;
+		uint64_t capacity = (uint64_t)class->slabs.n_slabs * hk_class_info[i % HK_CLASSES_ALL].n_blocks;
 		uint64_t taken = capacity - class->slabs.n_free - class->slabs.n_claimed;
 		ok &= hk_slabs_audit(&class->slabs) && taken <= capacity && class->n_cold <= class->n_slots &&
-		      class->n_cold <= taken;
+		      (class->n_cold <= taken || class->slabs.divided);
 		hk_lock_drop(&class->slabs.lock);
 	}
 	return ok;

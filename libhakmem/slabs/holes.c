@@ -68,7 +68,7 @@ static bool holes_take(struct hk_slabs *slabs, struct hk_slab *slab, holes_pages
 	unsigned n_blocks = holes_change_pages(slab, claimed, true, &first, &last);
 	hk_slab_change_free(slab, -(int32_t)n_blocks);
 	slab->low_word = 0; /* low_free tells no more: what was given before may lie anywhere */
-	slabs->n_free -= n_blocks;
+	hk_slabs_change_free(slabs, -(int64_t)n_blocks);
 	slabs->n_claimed += n_blocks;
 	return true;
 }
@@ -81,7 +81,7 @@ static void holes_return(struct hk_slabs *slabs, struct hk_slab *slab, const hol
 	unsigned slice = hk_slab_slice(slab), first, last;
 	unsigned n_blocks = holes_change_pages(slab, claimed, false, &first, &last);
 	hk_slab_change_free(slab, (int32_t)n_blocks);
-	slabs->n_free += n_blocks;
+	hk_slabs_change_free(slabs, n_blocks);
 	slabs->n_claimed -= n_blocks;
 	for (unsigned i = slice; i < slice + slab->n_slices; i++)
 		slab->superslab->touched[i] &= (uint16_t)~purged[i];
@@ -93,7 +93,8 @@ static bool holes_claim(struct hk_slabs *slabs, struct hk_slab *slab, holes_page
 {
 	struct hk_slab *chain = NULL;
 	hk_lock_take(&slabs->lock);
-	bool ok = slab->state == HK_SLAB_LIVE && slab->class_idx == slabs->class_idx && holes_take(slabs, slab, claimed);
+	bool ok = slab->state == HK_SLAB_LIVE && slab->class_idx == slabs->class_idx && slab->shard == slabs->shard &&
+		  holes_take(slabs, slab, claimed);
 	if (ok)
 		hk_slabs_settle(slabs, slab, &chain);
 	hk_lock_drop(&slabs->lock);
@@ -111,13 +112,14 @@ static void holes_unclaim(struct hk_slabs *slabs, struct hk_slab *slab, const ho
 	hk_slabs_free_chain(chain);
 }
 
-size_t hk_slabs_purge_holes(struct hk_superslab *superslab, struct hk_slabs *(*slabs_of)(unsigned class_idx))
+size_t hk_slabs_purge_holes(struct hk_superslab *superslab, struct hk_slabs *(*slabs_of)(unsigned class_idx, unsigned shard))
 {
 	holes_pages claimed = {0}, purged;
 	uint32_t from = 0; /* slices at which slabs begin that have claimed pages */
 	for (unsigned i = 0; i < HK_SLICES; i++) {
 		struct hk_slab *slab = &superslab->slabs[i];
-		struct hk_slabs *slabs = HK_HINT(slab->n_holes) != 0 ? slabs_of(HK_HINT(slab->class_idx)) : NULL;
+		struct hk_slab seen = {.tag = HK_HINT(slab->tag)};
+		struct hk_slabs *slabs = HK_HINT(slab->n_holes) != 0 ? slabs_of(seen.class_idx, seen.shard) : NULL;
 		if (slabs != NULL && holes_claim(slabs, slab, claimed))
 			from |= 1u << i;
 	}
@@ -129,7 +131,7 @@ size_t hk_slabs_purge_holes(struct hk_superslab *superslab, struct hk_slabs *(*s
 	HK_POINT(holes_purged);
 	for (; from != 0; from &= from - 1) {
 		struct hk_slab *slab = &superslab->slabs[__builtin_ctz(from)];
-		holes_unclaim(slabs_of(slab->class_idx), slab, claimed, purged);
+		holes_unclaim(slabs_of(slab->class_idx, slab->shard), slab, claimed, purged);
 	}
 	return bytes;
 }

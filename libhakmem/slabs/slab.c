@@ -13,18 +13,24 @@
  * instead of a fault for each OS page.  Below that a process at rest would show it. */
 #define SLAB_POPULATE_FROM 16
 
-/* Classes that ever had a slab; bits are only ever set. */
-static _Atomic uint64_t slab_classes[(HK_CLASSES_ALL + 63) / 64];
+/* Shards that ever had something; bits are only ever set. */
+static _Atomic uint64_t slab_shards[(HK_SHARDS_ALL + 63) / 64];
 
-unsigned hk_slabs_next_class(unsigned class_idx)
+unsigned hk_slabs_next(unsigned number)
 {
-	for (unsigned word = class_idx / 64; word < HK_COUNT(slab_classes); word++) {
-		uint64_t bits = atomic_load_explicit(&slab_classes[word], memory_order_relaxed);
-		bits &= word == class_idx / 64 ? ~(uint64_t)0 << class_idx % 64 : ~(uint64_t)0;
+	for (unsigned word = number / 64; word < HK_COUNT(slab_shards); word++) {
+		uint64_t bits = atomic_load_explicit(&slab_shards[word], memory_order_relaxed);
+		bits &= word == number / 64 ? ~(uint64_t)0 << number % 64 : ~(uint64_t)0;
 		if (bits != 0)
 			return word * 64 + hk_ctz64(bits);
 	}
-	return HK_CLASSES_ALL;
+	return HK_SHARDS_ALL;
+}
+
+void hk_slabs_note(const struct hk_slabs *slabs)
+{
+	unsigned number = slabs->shard * HK_CLASSES_ALL + slabs->class_idx;
+	atomic_fetch_or_explicit(&slab_shards[number / 64], (uint64_t)1 << number % 64, memory_order_relaxed);
 }
 
 static unsigned slab_n_blocks(const struct hk_slab *slab)
@@ -228,7 +234,7 @@ unsigned hk_slabs_take(struct hk_slabs *slabs, void **out, unsigned want)
 	HK_POINT(slabs_half_taken);
 	if (n != want)
 		memmove(out, out + want - n, n * sizeof *out);
-	slabs->n_free -= n;
+	hk_slabs_change_free(slabs, -(int64_t)n);
 	return n;
 }
 
@@ -249,7 +255,7 @@ void hk_slabs_settle(struct hk_slabs *slabs, struct hk_slab *slab, struct hk_sla
 	slab_forget_holes(slab);
 	HK_HINT_SET(slabs->n_slabs, slabs->n_slabs - 1);
 	hk_count(slabs, -1);
-	slabs->n_free -= slab_n_blocks(slab);
+	hk_slabs_change_free(slabs, -(int64_t)slab_n_blocks(slab));
 	slab->next = *ret_empty;
 	*ret_empty = slab;
 }
@@ -286,7 +292,8 @@ struct slab_finder {
 static HK_ALWAYS struct slab_finder slab_finder(const struct hk_slabs *slabs)
 {
 	const struct hk_class_info *info = &hk_class_info[slabs->class_idx];
-	struct hk_slab live = {.class_idx = (uint8_t)slabs->class_idx, .state = HK_SLAB_LIVE, .bitmap_ready = 1};
+	struct hk_slab live = {.class_idx = (uint8_t)slabs->class_idx, .state = HK_SLAB_LIVE, .bitmap_ready = 1,
+			       .shard = (uint8_t)slabs->shard};
 	return (struct slab_finder){hk_pagemap_view_home(), info->reciprocal, info->block_bytes,
 				    hk_ctz64(info->block_bytes), live.tag};
 }
@@ -323,33 +330,46 @@ static HK_ALWAYS void slab_count_given(struct hk_slabs *slabs, struct hk_slab *s
 		hk_slabs_settle(slabs, slab, ret_empty);
 }
 
+/* Of `count` blocks the first `n_left` of the array were not given: count the others, and let these be the last. */
+static unsigned slab_given(struct hk_slabs *slabs, void **blocks, unsigned count, unsigned n_left)
+{
+	unsigned n = count - n_left;
+	hk_slabs_change_free(slabs, n);
+	if (HK_UNLIKELY(n_left != 0))
+		memmove(blocks + n, blocks, n_left * sizeof *blocks);
+	return n;
+}
+
 /*
  * The loop of hk_slabs_give(), once for each of three kinds of classes.  The blocks are looked up here, under the lock:
  * iterations do not depend on one another, so the processor overlaps their cache misses, and a pass of its own for
  * them costs more instructions than it saves time.
  */
-static HK_ALWAYS unsigned slab_give(struct hk_slabs *slabs, bool single, bool small, void *const *blocks, unsigned count,
+static HK_ALWAYS unsigned slab_give(struct hk_slabs *slabs, bool single, bool small, void **blocks, unsigned count,
 				    struct hk_slab **ret_empty)
 {
 	const struct hk_class_info *info = &hk_class_info[slabs->class_idx];
 	const struct slab_finder finder = slab_finder(slabs);
-	void *const *block = blocks;
-	for (void *const *end = blocks + count; block != end; block++) {
+	void **left = blocks;
+	for (void **block = blocks, **end = blocks + count; block != end; block++) {
 		uint64_t *bitmap;
 		unsigned index;
 		struct hk_slab *slab = slab_of_block(&finder, single, small, *block, &bitmap, &index);
-		if (HK_UNLIKELY(slab == NULL))
-			break;
+		if (HK_UNLIKELY(slab == NULL)) {
+			*left++ = *block;
+			continue;
+		}
 		uint64_t bits = HK_HINT(bitmap[index / 64]);
-		if (HK_UNLIKELY(hk_test_and_set64(&bits, index)))
-			break;
+		if (HK_UNLIKELY(hk_test_and_set64(&bits, index))) {
+			*left++ = *block;
+			continue;
+		}
 		HK_HINT_SET(bitmap[index / 64], bits);
 		if (slab_may_free_page(info, small, index, bits))
 			hk_slab_note_freed(slab, index, index);
 		slab_count_given(slabs, slab, 1, ret_empty);
 	}
-	slabs->n_free += (uint64_t)(block - blocks);
-	return (unsigned)(block - blocks);
+	return slab_given(slabs, blocks, count, (unsigned)(left - blocks));
 }
 
 /*
@@ -357,13 +377,13 @@ static HK_ALWAYS unsigned slab_give(struct hk_slabs *slabs, bool single, bool sm
  * block elsewhere, at none at all, and at one that is free.  `*block` moves on behind them.
  */
 static HK_ALWAYS uint64_t slab_run(const struct hk_class_info *info, const struct hk_slab *slab, unsigned index,
-				   uint64_t bits, void *const **block, void *const *end)
+				   uint64_t bits, void ***block, void **end)
 {
 	const uint32_t block_bytes = info->block_bytes, reciprocal = info->reciprocal;
 	const unsigned first = index & ~63u;
 	const uintptr_t base = (uintptr_t)slab->base + first * block_bytes;
 	const uint32_t bytes = HK_MIN(64, slab->top - first) * block_bytes;
-	void *const *next = *block;
+	void **next = *block;
 	bool ok = true;
 	for (unsigned bit = index % 64; ok && (bits >> bit & 1) == 0;) {
 		bits |= (uint64_t)1 << bit;
@@ -377,52 +397,55 @@ static HK_ALWAYS uint64_t slab_run(const struct hk_class_info *info, const struc
 
 /* The same for blocks in the order of their addresses, up or down, more or less: those of one word share all but their
  * bits.  Half the time, where a program frees in the order in which it allocated. */
-static HK_NOINLINE unsigned slab_give_runs(struct hk_slabs *slabs, void *const *blocks, unsigned count,
+static HK_NOINLINE unsigned slab_give_runs(struct hk_slabs *slabs, void **blocks, unsigned count,
 					   struct hk_slab **ret_empty)
 {
 	const struct hk_class_info *info = &hk_class_info[slabs->class_idx];
 	const struct slab_finder finder = slab_finder(slabs);
-	void *const *block = blocks, *const *end = blocks + count;
+	void **block = blocks, **end = blocks + count, **left = blocks;
 	while (block != end) {
 		uint64_t *bitmap;
 		unsigned index;
 		struct hk_slab *slab = slab_of_block(&finder, true, false, *block, &bitmap, &index);
-		if (HK_UNLIKELY(slab == NULL))
-			break;
-		void *const *first = block;
+		if (HK_UNLIKELY(slab == NULL)) {
+			*left++ = *block++;
+			continue;
+		}
+		void **first = block;
 		uint64_t before = HK_HINT(bitmap[index / 64]);
 		uint64_t bits = slab_run(info, slab, index, before, &block, end), given = bits ^ before;
-		if (HK_UNLIKELY(given == 0))
-			break;
+		if (HK_UNLIKELY(given == 0)) {
+			*left++ = *block++;
+			continue;
+		}
 		HK_HINT_SET(bitmap[index / 64], bits);
 		index &= ~63u;
 		if (bits == UINT64_MAX || info->block_bytes > 32)
 			hk_slab_note_freed(slab, index + hk_ctz64(given), index + 63 - hk_clz64(given));
 		slab_count_given(slabs, slab, (unsigned)(block - first), ret_empty);
 	}
-	slabs->n_free += (uint64_t)(block - blocks);
-	return (unsigned)(block - blocks);
+	return slab_given(slabs, blocks, count, (unsigned)(left - blocks));
 }
 
-static HK_NOINLINE unsigned slab_give_small(struct hk_slabs *slabs, void *const *blocks, unsigned count,
+static HK_NOINLINE unsigned slab_give_small(struct hk_slabs *slabs, void **blocks, unsigned count,
 					    struct hk_slab **ret_empty)
 {
 	return slab_give(slabs, true, true, blocks, count, ret_empty);
 }
 
-static HK_NOINLINE unsigned slab_give_single(struct hk_slabs *slabs, void *const *blocks, unsigned count,
+static HK_NOINLINE unsigned slab_give_single(struct hk_slabs *slabs, void **blocks, unsigned count,
 					     struct hk_slab **ret_empty)
 {
 	return slab_give(slabs, true, false, blocks, count, ret_empty);
 }
 
-static HK_NOINLINE unsigned slab_give_multiple(struct hk_slabs *slabs, void *const *blocks, unsigned count,
+static HK_NOINLINE unsigned slab_give_multiple(struct hk_slabs *slabs, void **blocks, unsigned count,
 					       struct hk_slab **ret_empty)
 {
 	return slab_give(slabs, false, false, blocks, count, ret_empty);
 }
 
-unsigned hk_slabs_give(struct hk_slabs *slabs, void *const *blocks, unsigned count, struct hk_slab **ret_empty)
+unsigned hk_slabs_give(struct hk_slabs *slabs, void **blocks, unsigned count, struct hk_slab **ret_empty)
 {
 	const struct hk_class_info *info = &hk_class_info[slabs->class_idx];
 	if (info->n_slices != 1)
@@ -442,9 +465,9 @@ static void slab_prepare_bitmap(struct hk_superslab *superslab, struct hk_slab *
 	HK_HINT_SET(slab->bitmap_ready, 1);
 }
 
-HK_NOINLINE enum hk_misuse hk_slabs_prepare(const struct hk_slabs *slabs, void *block)
+HK_NOINLINE enum hk_misuse hk_slabs_prepare(unsigned class_idx, void *block, unsigned *ret_shard)
 {
-	const struct hk_class_info *info = &hk_class_info[slabs->class_idx];
+	const struct hk_class_info *info = &hk_class_info[class_idx];
 	struct hk_superslab *superslab = hk_pagemap_superslab(block);
 	uint64_t offset;
 	bool ok;
@@ -453,7 +476,8 @@ HK_NOINLINE enum hk_misuse hk_slabs_prepare(const struct hk_slabs *slabs, void *
 		return HK_MISUSE_DOUBLE;
 	struct hk_slab *slab = slab_find(superslab, false, (uintptr_t)block, &offset);
 	unsigned index = slab_index(info->block_bytes, info->reciprocal, false, offset, &ok);
-	if (HK_HINT(slab->class_idx) != slabs->class_idx || HK_HINT(slab->state) != HK_SLAB_LIVE)
+	*ret_shard = HK_HINT(slab->shard);
+	if (HK_HINT(slab->class_idx) != class_idx || HK_HINT(slab->state) != HK_SLAB_LIVE)
 		return HK_MISUSE_DOUBLE;
 	if (!ok || index >= info->n_blocks)
 		return HK_MISUSE_INTERIOR;
@@ -489,23 +513,49 @@ bool hk_slabs_grow(struct hk_slabs *slabs, unsigned class_idx)
 	HK_HINT_SET(slab->n_settle, 0);
 	HK_HINT_SET(slab->n_holes, 0);
 	HK_HINT_SET(slab->class_idx, (uint8_t)class_idx);
+	HK_HINT_SET(slab->shard, (uint8_t)slabs->shard);
 	HK_HINT_SET(slab->bitmap_ready, 0);
 	slab->bin = HK_BIN_NONE;
 	if (HK_HINT(slabs->n_slabs) >= SLAB_POPULATE_FROM && info->n_slices == 1)
 		slab_populate(slab, info);
 	hk_pagemap_set_kind(slab->base, slab->n_slices, hk_kind_of_class(class_idx));
-	atomic_fetch_or_explicit(&slab_classes[class_idx / 64], (uint64_t)1 << class_idx % 64,
-				 memory_order_relaxed);
 	hk_lock_take(&slabs->lock);
 	if (slabs->class_idx != class_idx) /* the first slab: whoever has a block may read it without the lock */
-		slabs->class_idx = class_idx;
+		slabs->class_idx = (uint16_t)class_idx;
+	hk_slabs_note(slabs);
 	HK_HINT_SET(slab->state, HK_SLAB_LIVE);
 	HK_HINT_SET(slabs->n_slabs, slabs->n_slabs + 1);
 	hk_count(slabs, 1);
 	HK_HINT_SET(slabs->n_empty, slabs->n_empty + 1);
-	slabs->n_free += info->n_blocks;
+	hk_slabs_change_free(slabs, info->n_blocks);
 	slab_list(slabs, slab);
 	hk_lock_drop(&slabs->lock);
+	return true;
+}
+
+/* Under the lock: a slab comes (1) or goes (-1), with what is free in it. */
+static void slab_count(struct hk_slabs *slabs, const struct hk_slab *slab, int n)
+{
+	bool empty = hk_slab_n_free(slab) == slab->top;
+	HK_HINT_SET(slabs->n_slabs, slabs->n_slabs + (uint32_t)n);
+	HK_HINT_SET(slabs->n_empty, slabs->n_empty + (uint32_t)(n * empty));
+	hk_slabs_change_free(slabs, n * (int64_t)slab_available(slab));
+}
+
+HK_SELDOM bool hk_slabs_adopt(struct hk_slabs *to, struct hk_slabs *from)
+{
+	unsigned bin = HK_BINS;
+	while (bin != 0 && from->bins[bin - 1] == NULL)
+		bin--;
+	if (bin == 0 || from->n_claimed != 0)
+		return false;
+	struct hk_slab *slab = from->bins[bin - 1];
+	slab_unlist(from, slab);
+	slab_count(from, slab, -1);
+	HK_HINT_SET(slab->shard, (uint8_t)to->shard);
+	slab_count(to, slab, 1);
+	slab_list(to, slab);
+	hk_slabs_note(to);
 	return true;
 }
 
@@ -518,7 +568,7 @@ void hk_slabs_free_chain(struct hk_slab *chain)
 	}
 }
 
-unsigned hk_slabs_drop_empty(struct hk_slabs *slabs)
+HK_SELDOM unsigned hk_slabs_drop_empty(struct hk_slabs *slabs)
 {
 	struct hk_slab *chain = NULL;
 	unsigned dropped = 0;
@@ -537,7 +587,7 @@ unsigned hk_slabs_drop_empty(struct hk_slabs *slabs)
 			HK_HINT_SET(slabs->n_slabs, slabs->n_slabs - 1);
 			hk_count(slabs, -1);
 			HK_HINT_SET(slabs->n_empty, slabs->n_empty - 1);
-			slabs->n_free -= slab_n_blocks(slab);
+			hk_slabs_change_free(slabs, -(int64_t)slab_n_blocks(slab));
 			dropped++;
 		}
 		slab = next;
@@ -547,7 +597,7 @@ unsigned hk_slabs_drop_empty(struct hk_slabs *slabs)
 	return dropped;
 }
 
-bool hk_slabs_audit(const struct hk_slabs *slabs)
+HK_SELDOM bool hk_slabs_audit(const struct hk_slabs *slabs)
 {
 	uint64_t n_free = 0;
 	unsigned n_empty = 0;
@@ -562,7 +612,8 @@ bool hk_slabs_audit(const struct hk_slabs *slabs)
 			}
 			if (bits != hk_slab_n_free(slab) || holes != slab->n_holes || untouched != 0 || slab->bin != bin ||
 			    slab_bin(slab) != bin || slab->top > slab_n_blocks(slab) ||
-			    slab->class_idx != slabs->class_idx || slab->state != HK_SLAB_LIVE)
+			    slab->class_idx != slabs->class_idx || slab->shard != slabs->shard ||
+			    slab->state != HK_SLAB_LIVE)
 				return false;
 			n_free += slab_available(slab);
 			n_empty += hk_slab_n_free(slab) == slab->top;

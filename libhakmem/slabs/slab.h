@@ -18,23 +18,31 @@
 #define HK_BINS     4u
 #define HK_BIN_NONE 0xff
 
-/* The slabs of one class.  Guard of everything: `lock`, which also guards the class's cold magazine. */
+/* The slabs of one class, or of one shard of it.  Guard of everything: `lock`, which also guards the cold magazine. */
 struct hk_slabs {
 	struct hk_lock lock;
-	uint32_t class_idx;             /* constant once there is a slab */
+	uint16_t class_idx;             /* these two are constant once there is a slab, or the class is divided */
+	uint16_t shard;
 	uint32_t n_slabs;
 	uint32_t n_empty;               /* of those, wholly free and kept */
-	uint64_t n_free;                /* blocks in bitmaps and beyond `top` of all slabs */
+	uint16_t n_waits;               /* how often the lock was waited for until the class was divided */
+	uint16_t divided;               /* shards other than the first are in use; set once */
+	uint64_t n_free;                /* blocks in bitmaps and beyond `top` of all slabs; read without the lock as a hint */
 	uint64_t n_claimed;             /* blocks whose bits a running purge holds */
 	struct hk_slab *bins[HK_BINS];  /* bin 0 holds the fullest */
 };
 
 /*
- * The next class from `class_idx` on that ever had a slab, or HK_CLASSES_ALL.  Loops over classes use it: the
- * records of the others stay untouched, which for a small process is most of their memory.
+ * The next shard from `number` on that ever had a slab or a cold magazine, or HK_SHARDS_ALL.  Loops use it: the records
+ * of the others stay untouched, which for a small process is most of their memory.  A class that has anything has a
+ * first shard.
  */
-unsigned hk_slabs_next_class(unsigned class_idx);
-#define HK_EACH_CLASS(c) unsigned c = hk_slabs_next_class(0); c < HK_CLASSES_ALL; c = hk_slabs_next_class(c + 1)
+unsigned hk_slabs_next(unsigned number);
+#define HK_EACH_SHARD(i) unsigned i = hk_slabs_next(0); i < HK_SHARDS_ALL; i = hk_slabs_next(i + 1)
+#define HK_EACH_CLASS(c) unsigned c = hk_slabs_next(0); c < HK_CLASSES_ALL; c = hk_slabs_next(c + 1)
+
+/* Under the lock: the shard has something from now on. */
+void hk_slabs_note(const struct hk_slabs *slabs);
 
 /* Under the lock: take up to `want` free blocks into `out`, as a magazine holds them: the last is to be used first, and is
  * the lowest of its slab.  Returns how many. */
@@ -42,20 +50,24 @@ unsigned hk_slabs_take(struct hk_slabs *slabs, void **out, unsigned want);
 
 /*
  * Under the lock: give blocks back, in their order.  Slabs that ran empty are unlinked and chained through `next` onto
- * `*ret_empty` for hk_slabs_free_chain().  Returns how many were given: less than `count` where the next one needs
- * hk_slabs_prepare() first.
+ * `*ret_empty` for hk_slabs_free_chain().  Returns how many were given; the others, of other shards or in need of
+ * hk_slabs_prepare(), are the last ones in `blocks` then, in their order.
  */
-unsigned hk_slabs_give(struct hk_slabs *slabs, void *const *blocks, unsigned count, struct hk_slab **ret_empty);
+unsigned hk_slabs_give(struct hk_slabs *slabs, void **blocks, unsigned count, struct hk_slab **ret_empty);
 
 /* Why a pointer cannot be given back: a reason for the message, or none where it can. */
 enum hk_misuse { HK_MISUSE_NONE, HK_MISUSE_FOREIGN, HK_MISUSE_INTERIOR, HK_MISUSE_DOUBLE };
 
-/* Under no lock, about the block that hk_slabs_give() stopped at: brings the page of its bitmap in, or says why the block
- * is none to be given back. */
-enum hk_misuse hk_slabs_prepare(const struct hk_slabs *slabs, void *block);
+/* Under no lock, about a block that hk_slabs_give() left: brings the page of its bitmap in, and tells its shard, or says
+ * why the block is none of this class to be given back. */
+enum hk_misuse hk_slabs_prepare(unsigned class_idx, void *block, unsigned *ret_shard);
 
 /* Under no lock: add one more slab of this class, always the same one; false without memory. */
 bool hk_slabs_grow(struct hk_slabs *slabs, unsigned class_idx);
+
+/* Under both locks: one of a shard's slabs that have free blocks, of those with the most, is another's from now on.  False where
+ * there is none, or while a purge holds blocks of this shard: it will look for their slab where it was. */
+bool hk_slabs_adopt(struct hk_slabs *to, struct hk_slabs *from);
 
 /* Under no lock: give a chain of empty slabs back to the heap. */
 void hk_slabs_free_chain(struct hk_slab *chain);
@@ -63,9 +75,15 @@ void hk_slabs_free_chain(struct hk_slab *chain);
 /* Under no lock: give back the empty slabs that are kept.  Returns how many. */
 unsigned hk_slabs_drop_empty(struct hk_slabs *slabs);
 
-/* Under no lock, SuperSlab pinned: purge the holes of its slabs.  `slabs_of` says whose the slabs of a class are, and NULL
- * where there is no such class.  Returns bytes. */
-size_t hk_slabs_purge_holes(struct hk_superslab *superslab, struct hk_slabs *(*slabs_of)(unsigned class_idx));
+/* Under no lock, SuperSlab pinned: purge the holes of its slabs.  `slabs_of` says whose the slabs of a class and shard are,
+ * and NULL where there is no such class.  Returns bytes. */
+size_t hk_slabs_purge_holes(struct hk_superslab *superslab, struct hk_slabs *(*slabs_of)(unsigned class_idx, unsigned shard));
+
+/* Under the lock: so many more blocks are free. */
+static inline void hk_slabs_change_free(struct hk_slabs *slabs, int64_t n_blocks)
+{
+	HK_HINT_SET(slabs->n_free, slabs->n_free + (uint64_t)n_blocks);
+}
 
 /* First and last block that lie on a page of the slab, in part at least. */
 static inline void hk_slab_page_blocks(const struct hk_slab *slab, unsigned page, unsigned *ret_first, unsigned *ret_last)

@@ -47,7 +47,7 @@ struct hk_slab {
 			uint8_t class_idx;
 			uint8_t state;        /* enum hk_slab_state */
 			uint8_t bitmap_ready; /* its page is there: writing to it faults no more */
-			uint8_t zero;
+			uint8_t shard;        /* of its class; guard: the locks of the one it leaves and the one it goes to */
 		};
 		uint32_t tag; /* all of these at once, for whoever gives a block back */
 	};

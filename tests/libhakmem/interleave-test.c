@@ -102,10 +102,21 @@ static void own_end(struct own *own)
 
 static const size_t *sizes_now; /* four of them */
 static unsigned rounds_now;
+static bool divided_now; /* their classes are divided, and each thread has a processor of its own */
+
+static void enter_processor(unsigned index)
+{
+	static const uint32_t processors[] = {0, 1, 2, 3};
+	if (!divided_now)
+		return;
+	hk_free(hk_malloc(sizes_now[0])); /* the thread has its record from then on */
+	hk_shard_set_cpu(&processors[index]);
+}
 
 static void work_rounds(unsigned index, uint64_t *seed, unsigned rounds)
 {
 	struct own own[N_OWN] = {0};
+	enter_processor(index);
 	/* small magazines spill all the time, large ones hold more */
 	hk_threads_set_frugal(seed_now % 2 == 0 ? 0 : UINT64_MAX);
 	for (unsigned round = 0; round < rounds; round++) {
@@ -124,6 +135,21 @@ static void work_rounds(unsigned index, uint64_t *seed, unsigned rounds)
 static void work(unsigned index, uint64_t *seed)
 {
 	work_rounds(index, seed, rounds_now);
+}
+
+/* Magazines run full and empty all the time: many blocks on their way. */
+static void work_waves(unsigned index, uint64_t *seed)
+{
+	struct own own[N_OWN];
+	enter_processor(index);
+	hk_threads_set_frugal(seed_now % 2 == 0 ? 0 : UINT64_MAX);
+	for (unsigned wave = 0; wave < rounds_now / 20; wave++) {
+		size_t bytes = sizes_now[unit_below(seed, 4)];
+		for (unsigned i = 0; i < N_OWN; i++)
+			own[i] = own_new(bytes, unit_random(seed) ^ index);
+		for (unsigned i = 0; i < N_OWN; i++)
+			own_end(&own[i]);
+	}
 }
 
 /* A flush passes few points: with rests in between, flushes spread over all of the workers' time, not its start. */
@@ -194,6 +220,8 @@ static void interleave(const char *where, const size_t *sizes, unsigned rounds, 
 		if (pid == 0) {
 			/* threads that have magazines at once, and at times some that first go without */
 			hk_threads_bypass_first = seed_now % 4 == 0 ? 3 : 0;
+			for (unsigned i = 0; divided_now && i < 4; i++)
+				hk_cold_divide(hk_class_of(sizes[i]));
 			run_seed(bodies, n);
 			_exit(0);
 		}
@@ -266,13 +294,14 @@ static void around_begin(size_t bytes, const unsigned *freed, unsigned n_freed)
 {
 	void *blocks[HK_COUNT(around_blocks)];
 	struct hk_slab *empties = NULL;
+	unsigned shard;
 	around = (struct hk_slabs){.lock = HK_LOCK_INIT(HK_RANK_CLASS)};
 	hk_slabs_grow(&around, hk_class_of(bytes));
 	hk_slabs_take(&around, around_blocks, HK_COUNT(around_blocks));
 	unit_reverse(around_blocks, HK_COUNT(around_blocks));
 	for (unsigned i = 0; i < n_freed; i++)
 		blocks[i] = around_blocks[freed[i]];
-	hk_slabs_prepare(&around, blocks[0]);
+	hk_slabs_prepare(around.class_idx, blocks[0], &shard);
 	hk_slabs_give(&around, blocks, n_freed, &empties);
 	if (hk_counters_private.hole_pages != 1)
 		violated("there is one hole", NULL);
@@ -290,9 +319,9 @@ static void around_end(void)
 	unit_trim();
 }
 
-static struct hk_slabs *around_slabs(unsigned class_idx)
+static struct hk_slabs *around_slabs(unsigned class_idx, unsigned shard)
 {
-	return class_idx == around.class_idx ? &around : NULL;
+	return class_idx == around.class_idx && shard == around.shard ? &around : NULL;
 }
 
 static void around_purge(unsigned index, uint64_t *seed)
@@ -427,6 +456,28 @@ static void a_tail_is_purged_or_used(void **state)
 		violated("a purge is in the way, or not", NULL);
 }
 
+/* ---- shards: the same rules, where the parts of a class have locks of their own --------------------------- */
+
+static void shards_keep_every_block_in_one_place(void **state)
+{
+	static const size_t sizes[] = {16, 16, 48, 512};
+	schedule_body *const bodies[] = {work, work_waves, flush_caches};
+	(void)state;
+	divided_now = true;
+	interleave("shards", sizes, 400, 100, bodies, 3);
+	divided_now = false;
+}
+
+static void a_purge_claims_from_any_shard(void **state)
+{
+	static const size_t sizes[] = {208, 256, 640, 3072};
+	schedule_body *const bodies[] = {work, work, flush_pages};
+	(void)state;
+	divided_now = true;
+	interleave("purge of shards", sizes, 300, 60, bodies, 3);
+	divided_now = false;
+}
+
 /* ---- fork ----------------------------------------------------------------------------------------------- */
 
 /* The child: nothing that was live is handed out, nothing comes home twice, no lock is held. */
@@ -465,20 +516,6 @@ static void fork_child(void)
 	_exit(0);
 }
 
-/* Magazines run full and empty all the time: many blocks on their way. */
-static void work_waves(unsigned index, uint64_t *seed)
-{
-	struct own own[N_OWN];
-	hk_threads_set_frugal(seed_now % 2 == 0 ? 0 : UINT64_MAX);
-	for (unsigned wave = 0; wave < rounds_now / 20; wave++) {
-		size_t bytes = sizes_now[unit_below(seed, 4)];
-		for (unsigned i = 0; i < N_OWN; i++)
-			own[i] = own_new(bytes, unit_random(seed) ^ index);
-		for (unsigned i = 0; i < N_OWN; i++)
-			own_end(&own[i]);
-	}
-}
-
 static void forks(unsigned index, uint64_t *seed)
 {
 	for (unsigned n = 0; n < 4; n++) {
@@ -500,6 +537,16 @@ static void fork_finds_every_block_once(void **state)
 	interleave("fork", sizes, 400, 60, bodies, 3);
 }
 
+static void fork_finds_every_shard_whole(void **state)
+{
+	static const size_t sizes[] = {16, 16, 48, 512};
+	schedule_body *const bodies[] = {work_waves, work_waves, forks};
+	(void)state;
+	divided_now = true;
+	interleave("fork with shards", sizes, 400, 60, bodies, 3);
+	divided_now = false;
+}
+
 static void fork_while_flushing(void **state)
 {
 	static const size_t sizes[] = {16, 16, 1024, 4096};
@@ -518,7 +565,10 @@ int main(void)
 		cmocka_unit_test(a_refill_around_a_claim),
 		cmocka_unit_test(a_claim_covers_blocks_astride),
 		cmocka_unit_test(a_tail_is_purged_or_used),
+		cmocka_unit_test(shards_keep_every_block_in_one_place),
+		cmocka_unit_test(a_purge_claims_from_any_shard),
 		cmocka_unit_test(fork_finds_every_block_once),
+		cmocka_unit_test(fork_finds_every_shard_whole),
 		cmocka_unit_test(fork_while_flushing),
 	};
 	atomic_store(&hk_control_phase, HK_CONTROL_PHASE_IDLE); /* no control thread */

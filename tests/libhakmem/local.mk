@@ -12,6 +12,7 @@ core_unit_tests = \
 	tests/libhakmem/map-test \
 	tests/libhakmem/policy-test \
 	tests/libhakmem/pools-test \
+	tests/libhakmem/shard-test \
 	tests/libhakmem/slab-test \
 	tests/libhakmem/stress-test
 check_PROGRAMS += $(core_unit_tests)
@@ -46,6 +47,9 @@ tests_libhakmem_policy_test_LDADD = $(core_unit_ldadd)
 tests_libhakmem_pools_test_SOURCES = tests/libhakmem/pools-test.c $(core_unit_sources)
 tests_libhakmem_pools_test_CFLAGS = $(core_unit_cflags)
 tests_libhakmem_pools_test_LDADD = $(core_unit_ldadd)
+tests_libhakmem_shard_test_SOURCES = tests/libhakmem/shard-test.c $(core_unit_sources)
+tests_libhakmem_shard_test_CFLAGS = $(core_unit_cflags)
+tests_libhakmem_shard_test_LDADD = $(core_unit_ldadd)
 tests_libhakmem_slab_test_SOURCES = tests/libhakmem/slab-test.c $(core_unit_sources)
 tests_libhakmem_slab_test_CFLAGS = $(core_unit_cflags)
 tests_libhakmem_slab_test_LDADD = $(core_unit_ldadd)

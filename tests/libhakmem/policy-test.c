@@ -742,10 +742,10 @@ static void a_heap_without_slabs_has_nothing_to_shed(void **state)
 {
 	(void)state;
 	void *block = hk_malloc(4 * MIB);
-	assert_int_equal(hk_slabs_next_class(0), HK_CLASSES_ALL);
+	assert_int_equal(hk_slabs_next(0), HK_SHARDS_ALL);
 	hk_cold_shed();
 	hk_cold_shed();
-	assert_int_equal(hk_slabs_next_class(0), HK_CLASSES_ALL);
+	assert_int_equal(hk_slabs_next(0), HK_SHARDS_ALL);
 	hk_free(block);
 }
 

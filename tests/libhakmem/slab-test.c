@@ -19,7 +19,7 @@ struct model {
 
 static void model_init(struct model *model, unsigned class_idx)
 {
-	*model = (struct model){.slabs = {.lock = HK_LOCK_INIT(HK_RANK_CLASS), .class_idx = class_idx}};
+	*model = (struct model){.slabs = {.lock = HK_LOCK_INIT(HK_RANK_CLASS), .class_idx = (uint16_t)class_idx}};
 }
 
 static void model_take(struct model *model, unsigned want)
@@ -45,18 +45,20 @@ static void model_take(struct model *model, unsigned want)
 	model->n += n;
 }
 
-/* Give blocks back as the cold magazines do; returns how many went before one that is none to be given back. */
+/* Give blocks back as the cold magazines do, until one that is none to be given back is all that is left, or the first of
+ * what is; returns how many went. */
 static unsigned model_try(struct model *model, void **blocks, unsigned n, enum hk_misuse *ret_what)
 {
 	struct hk_slab *empties = NULL;
-	unsigned done = 0, n_prepared = 0;
+	unsigned done = 0, n_prepared = 0, shard = 0;
 	*ret_what = HK_MISUSE_NONE;
 	while (done < n && *ret_what == HK_MISUSE_NONE) {
 		hk_lock_take(&model->slabs.lock);
 		done += hk_slabs_give(&model->slabs, blocks + done, n - done, &empties);
 		hk_lock_drop(&model->slabs.lock);
 		if (done < n)
-			*ret_what = hk_slabs_prepare(&model->slabs, blocks[done]);
+			*ret_what = hk_slabs_prepare(model->slabs.class_idx, blocks[done], &shard);
+		assert_int_equal(shard, model->slabs.shard);
 		assert_true(n_prepared++ <= n);
 	}
 	hk_slabs_free_chain(empties);
@@ -261,25 +263,23 @@ static void refills_come_from_the_fullest_slab(void **state)
 static void a_double_free_in_a_batch_is_named(void **state)
 {
 	static const unsigned picks[][4] = {{3, 3, 4, 70}, {3, 4, 3, 70}, {3, 70, 3, 4}, {3, 70, 71, 3}};
+	static const unsigned others[][3] = {{3, 4, 70}, {3, 4, 70}, {3, 4, 70}, {3, 70, 71}}; /* the lowest first */
 	static struct model model;
 	enum hk_misuse what;
 	(void)state;
 	for (unsigned k = 0; k < HK_COUNT(picks); k++) {
 		void *blocks[4], *block;
-		unsigned second = 1;
 		model_init(&model, 5); /* 96 bytes */
 		model_take(&model, 200);
 		for (unsigned i = 0; i < 4; i++)
 			blocks[i] = model.taken[picks[k][i]];
-		while (picks[k][second] != 3)
-			second++;
-		unsigned n = model_try(&model, blocks, 4, &what);
-		assert_int_equal(n, second);
+		assert_int_equal(model_try(&model, blocks, 4, &what), 3);
 		assert_int_equal(what, HK_MISUSE_DOUBLE);
-		/* the process would end here; what went home before goes out again */
-		for (unsigned i = 0; i < n; i++) {
+		assert_ptr_equal(blocks[3], model.taken[3]);
+		/* the process would end here; what went home goes out again */
+		for (unsigned i = 0; i < 3; i++) {
 			assert_int_equal(hk_slabs_take(&model.slabs, &block, 1), 1);
-			assert_memory_equal(&block, &blocks[i], sizeof block);
+			assert_ptr_equal(block, model.taken[others[k][i]]);
 		}
 		model_end(&model);
 	}
@@ -295,11 +295,12 @@ static void a_pointer_between_blocks_ends_a_run(void **state)
 		model_init(&model, 5); /* 96 bytes */
 		model_take(&model, 200);
 		void *blocks[] = {model.taken[3], model.taken[4], (char *)model.taken[5] + i, model.taken[7]};
-		assert_int_equal(model_try(&model, blocks, 4, &what), 2);
+		assert_int_equal(model_try(&model, blocks, 4, &what), 3);
 		assert_int_equal(what, HK_MISUSE_INTERIOR);
-		for (unsigned k = 0; k < 2; k++) {
+		assert_ptr_equal(blocks[3], (char *)model.taken[5] + i);
+		for (unsigned k = 0; k < 3; k++) {
 			assert_int_equal(hk_slabs_take(&model.slabs, &block, 1), 1);
-			assert_ptr_equal(block, blocks[k]);
+			assert_ptr_equal(block, model.taken[k < 2 ? 3 + k : 7]);
 		}
 		model_end(&model);
 	}
@@ -354,11 +355,11 @@ static void a_pointer_between_blocks_is_refused(void **state)
 static struct model *purged_model;
 static unsigned purged_taken; /* blocks that somebody takes while pages are claimed */
 
-static struct hk_slabs *purged_slabs(unsigned class_idx)
+static struct hk_slabs *purged_slabs(unsigned class_idx, unsigned shard)
 {
 	if (purged_taken != 0 && purged_model->slabs.n_claimed != 0)
 		model_take(purged_model, purged_taken), purged_taken = 0;
-	return class_idx == purged_model->slabs.class_idx ? &purged_model->slabs : NULL;
+	return class_idx == purged_model->slabs.class_idx && shard == purged_model->slabs.shard ? &purged_model->slabs : NULL;
 }
 
 static size_t purge_all(struct model *model)

@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include "caches/cold.h"
 #include "front/front.h"
 #include "slabs/superslab.h"
 
@@ -175,6 +176,15 @@ static void threads_under_a_flusher(void **state)
 	stress(3, 150000, true);
 }
 
+/* The last test: classes stay divided. */
+static void threads_of_divided_classes_under_a_flusher(void **state)
+{
+	(void)state;
+	for (unsigned c = 0; c < HK_CLASSES; c++)
+		hk_cold_divide(c);
+	stress(3, 150000, true);
+}
+
 static void short_threads_under_a_flusher(void **state)
 {
 	(void)state;
@@ -187,6 +197,7 @@ int main(void)
 		cmocka_unit_test(threads_under_a_flusher),
 		cmocka_unit_test(threads_that_exchange_blocks),
 		cmocka_unit_test(short_threads_under_a_flusher),
+		cmocka_unit_test(threads_of_divided_classes_under_a_flusher),
 	};
 	return cmocka_run_group_tests_name("stress", tests, unit_setup, NULL);
 }
