@@ -28,6 +28,7 @@ bench_worker_SOURCES = \
 	bench/service.c \
 	bench/steady.c \
 	bench/threads.c \
+	bench/waves.c \
 	bench/worker.c \
 	bench/worker.h
 bench_worker_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE

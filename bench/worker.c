@@ -240,7 +240,7 @@ static void print_server(void)
 
 static const struct worker_bench *const groups[] = {
 	worker_battle, worker_micro, worker_loads, worker_threads, worker_fixed, worker_latency, worker_busy,
-	worker_steady, worker_attached, worker_redis,
+	worker_steady, worker_waves, worker_attached, worker_redis,
 };
 #define N_GROUPS (sizeof(groups) / sizeof(groups[0]))
 

@@ -26,7 +26,8 @@ struct worker_bench {
 };
 
 extern const struct worker_bench worker_battle[], worker_micro[], worker_loads[], worker_threads[],
-	worker_fixed[], worker_latency[], worker_busy[], worker_steady[], worker_attached[], worker_redis[];
+	worker_fixed[], worker_latency[], worker_busy[], worker_steady[], worker_waves[], worker_attached[],
+	worker_redis[];
 
 /* Remembers a result; `format` makes the key. */
 void worker_report(double value, const char *format, ...) __attribute__((format(printf, 2, 3)));
