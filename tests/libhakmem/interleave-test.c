@@ -233,6 +233,14 @@ static void interleave(const char *where, const size_t *sizes, unsigned rounds, 
 	}
 }
 
+static void interleave_divided(const char *where, const size_t *sizes, unsigned rounds, unsigned n_seeds,
+			       schedule_body *const *bodies, unsigned n)
+{
+	divided_now = true;
+	interleave(where, sizes, rounds, n_seeds, bodies, n);
+	divided_now = false;
+}
+
 /* ---- tests ---------------------------------------------------------------------------------------------- */
 
 static void say_hash(void *arg)
@@ -463,9 +471,7 @@ static void shards_keep_every_block_in_one_place(void **state)
 	static const size_t sizes[] = {16, 16, 48, 512};
 	schedule_body *const bodies[] = {work, work_waves, flush_caches};
 	(void)state;
-	divided_now = true;
-	interleave("shards", sizes, 400, 100, bodies, 3);
-	divided_now = false;
+	interleave_divided("shards", sizes, 400, 100, bodies, 3);
 }
 
 static void a_purge_claims_from_any_shard(void **state)
@@ -473,9 +479,7 @@ static void a_purge_claims_from_any_shard(void **state)
 	static const size_t sizes[] = {208, 256, 640, 3072};
 	schedule_body *const bodies[] = {work, work, flush_pages};
 	(void)state;
-	divided_now = true;
-	interleave("purge of shards", sizes, 300, 60, bodies, 3);
-	divided_now = false;
+	interleave_divided("purge of shards", sizes, 300, 60, bodies, 3);
 }
 
 /* ---- fork ----------------------------------------------------------------------------------------------- */
@@ -542,9 +546,7 @@ static void fork_finds_every_shard_whole(void **state)
 	static const size_t sizes[] = {16, 16, 48, 512};
 	schedule_body *const bodies[] = {work_waves, work_waves, forks};
 	(void)state;
-	divided_now = true;
-	interleave("fork with shards", sizes, 400, 60, bodies, 3);
-	divided_now = false;
+	interleave_divided("fork with shards", sizes, 400, 60, bodies, 3);
 }
 
 static void fork_while_flushing(void **state)
