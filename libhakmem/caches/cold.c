@@ -44,7 +44,7 @@ struct cold_before { /* what the published sums are updated against */
 
 static unsigned cold_index(const struct hk_class *class)
 {
-	return (unsigned)(class - hk_classes) % HK_CLASSES_ALL;
+	return hk_shard_class((unsigned)(class - hk_classes));
 }
 
 static uint64_t cold_taken(const struct hk_class *class)
@@ -75,7 +75,7 @@ static HK_SELDOM void cold_divide(struct hk_class *class)
 						    .hot_said = (int64_t)cold_hot(class)});
 	class->slabs_said = class->slabs.n_slabs;
 	for (unsigned shard = HK_SHARDS; shard-- != 0;) {
-		struct hk_slabs *slabs = &hk_classes[shard * HK_CLASSES_ALL + class_idx].slabs;
+		struct hk_slabs *slabs = &hk_class_shard(class_idx, shard)->slabs;
 		slabs->class_idx = (uint16_t)class_idx;
 		slabs->shard = (uint16_t)shard;
 		__atomic_store_n(&slabs->divided, 1, __ATOMIC_RELEASE); /* pairs with hk_divided() */
@@ -168,8 +168,8 @@ static HK_SELDOM void cold_publish_divided(unsigned class_idx, struct hkp_stats_
 {
 	uint64_t slabs = 0;
 	hk_books_publish(class_idx, out);
-	for (unsigned i = class_idx; i < HK_SHARDS_ALL; i += HK_CLASSES_ALL)
-		slabs += HK_HINT(hk_classes[i].slabs.n_slabs);
+	for (unsigned shard = 0; shard < HK_SHARDS; shard++)
+		slabs += HK_HINT(hk_class_shard(class_idx, shard)->slabs.n_slabs);
 	out->slabs = slabs;
 	out->free = slabs * hk_class_info[class_idx].n_blocks - out->used - out->hot - out->cold;
 }
@@ -193,7 +193,7 @@ static _Atomic uint32_t cold_sheds;
 static struct hk_class *cold_here(unsigned class_idx)
 {
 	struct hk_class *class = &hk_classes[class_idx];
-	return hk_divided(&class->slabs) ? class + hk_shard_here() * HK_CLASSES_ALL : class;
+	return hk_divided(&class->slabs) ? hk_class_shard(class_idx, hk_shard_here()) : class;
 }
 
 static unsigned cold_pop(struct hk_class *class, void **out, unsigned want)
@@ -216,7 +216,7 @@ static HK_NOINLINE unsigned cold_take(struct hk_class *class, void **out, unsign
 	return n;
 }
 
-/* One of the slabs of a divided class changes from another shard to this one.  The locks are taken by number, as fork does. */
+/* One of the slabs of a divided class changes from another shard to this one.  The locks are taken as fork does, by number. */
 static bool cold_adopt(struct hk_class *here, struct hk_class *other)
 {
 	struct hk_slabs *first = &HK_MIN(here, other)->slabs, *second = &HK_MAX(here, other)->slabs;
@@ -234,13 +234,13 @@ static HK_SELDOM unsigned cold_take_elsewhere(unsigned class_idx, struct hk_clas
 					      int *hot_delta)
 {
 	unsigned n = 0;
-	for (unsigned i = class_idx; n == 0 && i < HK_SHARDS_ALL; i += HK_CLASSES_ALL) {
-		struct hk_class *other = &hk_classes[i];
+	for (unsigned shard = 0; n == 0 && shard < HK_SHARDS; shard++) {
+		struct hk_class *other = hk_class_shard(class_idx, shard);
 		if (other != here && HK_HINT(other->n_cold) >= want)
 			n = cold_take(other, out, want, false, hot_delta);
 	}
-	for (unsigned i = class_idx; n == 0 && i < HK_SHARDS_ALL; i += HK_CLASSES_ALL) {
-		struct hk_class *other = &hk_classes[i];
+	for (unsigned shard = 0; n == 0 && shard < HK_SHARDS; shard++) {
+		struct hk_class *other = hk_class_shard(class_idx, shard);
 		if (other != here && HK_HINT(other->slabs.n_free) >= want && cold_adopt(here, other))
 			n = cold_take(here, out, want, true, hot_delta);
 	}
@@ -282,7 +282,7 @@ static void cold_give_slabs(struct hk_class *class, void **blocks, unsigned coun
 		enum hk_misuse what = hk_slabs_prepare(class_idx, blocks[done], &shard);
 		if (HK_UNLIKELY(what != HK_MISUSE_NONE))
 			hk_misuse("free", blocks[done], what);
-		class = &hk_classes[shard * HK_CLASSES_ALL + class_idx];
+		class = hk_class_shard(class_idx, shard);
 	}
 }
 
@@ -418,9 +418,11 @@ void hk_cold_recount_hot(unsigned class_idx, uint32_t n_hot)
 HK_SELDOM void hk_cold_refresh(unsigned class_idx)
 {
 	struct hk_class *class = &hk_classes[class_idx];
-	unsigned end = hk_divided(&class->slabs) ? HK_SHARDS_ALL : HK_CLASSES_ALL;
-	for (unsigned i = class_idx; i < end; i += HK_CLASSES_ALL)
-		cold_leave(&hk_classes[i], cold_enter(&hk_classes[i]));
+	cold_leave(class, cold_enter(class));
+	for (unsigned shard = 1; hk_divided(&class->slabs) && shard < HK_SHARDS; shard++) {
+		struct hk_class *other = hk_class_shard(class_idx, shard);
+		cold_leave(other, cold_enter(other));
+	}
 }
 
 HK_SELDOM void hk_cold_shrink(unsigned shard)

@@ -38,8 +38,13 @@ struct hk_class {
 } HK_ALIGNED(64);
 _Static_assert(offsetof(struct hk_class, slabs.bins) == 64, "what magazines need is one cache line");
 
-/* The first shards by class, then the second ones, and so on; only the first are in use before a class is divided. */
+/* All shards by number; only the first ones are in use before their class is divided. */
 extern struct hk_class hk_classes[HK_SHARDS_ALL];
+
+static inline struct hk_class *hk_class_shard(unsigned class_idx, unsigned shard)
+{
+	return &hk_classes[hk_shard_number(class_idx, shard)];
+}
 
 /*
  * Take up to `want` (at most HK_BATCH) blocks of a class into `out`, as a magazine holds them: from the cold magazine, else

@@ -22,7 +22,7 @@
 #define HK_OWN_BYTES        16384u /* the largest of them */
 #define HK_CLASSES_ALL      (HK_CLASSES + HK_CLASSES_OWN)
 #define HK_SHARDS           16u /* parts of a class that processors contend for: see caches/shard.h */
-#define HK_SHARDS_ALL       (HK_SHARDS * HK_CLASSES_ALL) /* shard s of class c is number s * HK_CLASSES_ALL + c */
+#define HK_SHARDS_ALL       (HK_SHARDS * HK_CLASSES_ALL)
 #define HK_SLAB_BLOCKS_MAX  (HK_SLICE_BYTES / 16) /* blocks in the fullest slab */
 
 struct hk_class_info {
@@ -56,6 +56,17 @@ static inline unsigned hk_class_of(size_t bytes)
 /* The smallest class that holds `bytes` with every block at a multiple of `alignment` (a power of two), or
  * HK_CLASSES where none does. */
 unsigned hk_class_of_aligned(size_t bytes, size_t alignment);
+
+/* Shards by number: the first ones of all classes, then the others class by class, so that to divide one costs a page. */
+static inline unsigned hk_shard_number(unsigned class_idx, unsigned shard)
+{
+	return shard == 0 ? class_idx : HK_CLASSES_ALL + class_idx * (HK_SHARDS - 1) + shard - 1;
+}
+
+static inline unsigned hk_shard_class(unsigned number)
+{
+	return number < HK_CLASSES_ALL ? number : (number - HK_CLASSES_ALL) / (HK_SHARDS - 1);
+}
 
 /* The allocator's own class for `bytes`, at most HK_OWN_BYTES. */
 static inline unsigned hk_class_own(size_t bytes)

@@ -110,7 +110,7 @@ static bool flush_slices(struct flush *flush)
 static struct hk_slabs *flush_slabs_of(unsigned class_idx, unsigned shard)
 {
 	bool known = class_idx < HK_CLASSES_ALL && shard < HK_SHARDS;
-	return known ? &hk_classes[shard * HK_CLASSES_ALL + class_idx].slabs : NULL;
+	return known ? &hk_class_shard(class_idx, shard)->slabs : NULL;
 }
 
 static size_t flush_holes_of(struct hk_superslab *superslab)
@@ -204,8 +204,8 @@ size_t hk_flush_class(unsigned class_idx)
 	if (class_idx >= HK_CLASSES)
 		return 0;
 	hk_lock_take(&flush_lock);
-	for (unsigned i = class_idx; i < HK_SHARDS_ALL; i += HK_CLASSES_ALL)
-		for (unsigned n; (n = hk_cold_flush_step(i)) != 0;)
+	for (unsigned shard = 0; shard < HK_SHARDS; shard++)
+		for (unsigned n; (n = hk_cold_flush_step(hk_shard_number(class_idx, shard))) != 0;)
 			n_blocks[class_idx] += n;
 	hk_threads_sweep(UINT64_MAX, &sweep);
 	hk_lock_drop(&flush_lock);

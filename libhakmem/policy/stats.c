@@ -28,8 +28,8 @@ static HK_ALWAYS void locks_of_class(unsigned class_idx, void (*act)(struct hk_l
 	act(&hk_classes[class_idx].slabs.lock);
 	if (act == locks_take)
 		divided = hk_divided(first);
-	for (unsigned i = class_idx + HK_CLASSES_ALL; divided && i < HK_SHARDS_ALL; i += HK_CLASSES_ALL)
-		act(&hk_classes[i].slabs.lock);
+	for (unsigned shard = 1; divided && shard < HK_SHARDS; shard++)
+		act(&hk_class_shard(class_idx, shard)->slabs.lock);
 }
 
 static HK_ALWAYS void locks_each(void (*act)(struct hk_lock *))
@@ -167,7 +167,7 @@ static void stats_count_cold(void)
 		struct hk_class *class = &hk_classes[number];
 		hk_lock_take(&class->slabs.lock);
 		for (unsigned i = 0; i < class->n_cold; i++)
-			stats_count_cached(class->slots[i], number % HK_CLASSES_ALL, NULL);
+			stats_count_cached(class->slots[i], hk_shard_class(number), NULL);
 		hk_lock_drop(&class->slabs.lock);
 	}
 }
@@ -198,7 +198,7 @@ bool hk_stats_audit(void)
 	for (HK_EACH_SHARD(i)) {
 		struct hk_class *class = &hk_classes[i];
 		hk_lock_take(&class->slabs.lock);
-		uint64_t capacity = (uint64_t)class->slabs.n_slabs * hk_class_info[i % HK_CLASSES_ALL].n_blocks;
+		uint64_t capacity = (uint64_t)class->slabs.n_slabs * hk_class_info[hk_shard_class(i)].n_blocks;
 		uint64_t taken = capacity - class->slabs.n_free - class->slabs.n_claimed;
 		ok &= hk_slabs_audit(&class->slabs) && taken <= capacity && class->n_cold <= class->n_slots &&
 		      (class->n_cold <= taken || class->slabs.divided);

@@ -29,7 +29,7 @@ unsigned hk_slabs_next(unsigned number)
 
 void hk_slabs_note(const struct hk_slabs *slabs)
 {
-	unsigned number = slabs->shard * HK_CLASSES_ALL + slabs->class_idx;
+	unsigned number = hk_shard_number(slabs->class_idx, slabs->shard);
 	atomic_fetch_or_explicit(&slab_shards[number / 64], (uint64_t)1 << number % 64, memory_order_relaxed);
 }
 

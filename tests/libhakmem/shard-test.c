@@ -14,16 +14,11 @@
 static uint32_t cpu; /* on which the test runs, as far as the allocator knows */
 static void *blocks[N_BLOCKS];
 
-static struct hk_class *shard_of(unsigned class_idx, unsigned shard)
-{
-	return &hk_classes[shard * HK_CLASSES_ALL + class_idx];
-}
-
 static unsigned slabs_of(unsigned class_idx)
 {
 	unsigned n = 0;
 	for (unsigned shard = 0; shard < HK_SHARDS; shard++)
-		n += shard_of(class_idx, shard)->slabs.n_slabs;
+		n += hk_class_shard(class_idx, shard)->slabs.n_slabs;
 	return n;
 }
 
@@ -95,7 +90,7 @@ static void who_waits_often_divides(void **state)
 	unsigned class_idx = hk_class_of(304), n = 0;
 	(void)state;
 	hk_free(hk_malloc(304));
-	struct hk_slabs *slabs = &shard_of(class_idx, 0)->slabs;
+	struct hk_slabs *slabs = &hk_class_shard(class_idx, 0)->slabs;
 	for (; !slabs->divided; n++) {
 		pthread_t thread;
 		assert_true(n < 1000);
@@ -107,8 +102,8 @@ static void who_waits_often_divides(void **state)
 		pthread_join(thread, NULL);
 	}
 	assert_int_equal(n, 64);
-	assert_true(shard_of(class_idx, HK_SHARDS - 1)->slabs.divided);
-	assert_false(shard_of(hk_class_of(320), 0)->slabs.divided);
+	assert_true(hk_class_shard(class_idx, HK_SHARDS - 1)->slabs.divided);
+	assert_false(hk_class_shard(hk_class_of(320), 0)->slabs.divided);
 	end();
 }
 
@@ -120,7 +115,7 @@ static void blocks_go_home_to_their_slab_s_shard(void **state)
 	unit_flush_level(HAK_LEVEL_CACHES, NULL);
 	cpu = 5;
 	take(2000, 4000, 64);
-	unsigned n_slabs[2] = {shard_of(c, 0)->slabs.n_slabs, shard_of(c, 5)->slabs.n_slabs};
+	unsigned n_slabs[2] = {hk_class_shard(c, 0)->slabs.n_slabs, hk_class_shard(c, 5)->slabs.n_slabs};
 	assert_true(n_slabs[0] >= 1 && n_slabs[1] >= 1 && n_slabs[0] + n_slabs[1] == 4);
 	unit_assert_conserved();
 	/* in turn, so that each batch has both kinds; and on a processor that has no slab */
@@ -129,8 +124,8 @@ static void blocks_go_home_to_their_slab_s_shard(void **state)
 		hk_free(blocks[i]);
 		hk_free(blocks[4000 - 1 - i]);
 	}
-	assert_true(shard_of(c, 7)->n_slots != 0);
-	assert_int_equal(shard_of(c, 7)->slabs.n_slabs, 0);
+	assert_true(hk_class_shard(c, 7)->n_slots != 0);
+	assert_int_equal(hk_class_shard(c, 7)->slabs.n_slabs, 0);
 	end();
 	assert_int_equal(slabs_of(c), 0);
 }
@@ -141,7 +136,7 @@ static unsigned give_every_other(unsigned class_idx)
 	for (unsigned i = 0; i < N_BLOCKS; i += 2)
 		hk_free(blocks[i]);
 	unit_flush_level(HAK_LEVEL_CACHES, NULL);
-	assert_int_equal(shard_of(class_idx, 0)->slabs.n_free + N_BLOCKS / 2,
+	assert_int_equal(hk_class_shard(class_idx, 0)->slabs.n_free + N_BLOCKS / 2,
 			 slabs_of(class_idx) * hk_class_info[class_idx].n_blocks);
 	return slabs_of(class_idx);
 }
@@ -156,13 +151,13 @@ static void a_shard_without_blocks_gets_a_slab_of_another(void **state)
 		for (unsigned i = 0; i < N_BLOCKS / 2; i += 2)
 			blocks[i] = hk_malloc(128);
 		assert_int_equal(slabs_of(c), n_slabs);
-		adopted = shard_of(c, cpu)->slabs.n_slabs;
+		adopted = hk_class_shard(c, cpu)->slabs.n_slabs;
 		assert_in_range(adopted, 2, n_slabs - 1);
 		unit_assert_conserved();
 		for (unsigned i = 0; i < N_BLOCKS / 2; i += 2)
 			hk_free(blocks[i]);
 		unit_flush_level(HAK_LEVEL_CACHES, NULL);
-		assert_int_equal(shard_of(c, cpu)->slabs.n_slabs, adopted); /* none ran empty */
+		assert_int_equal(hk_class_shard(c, cpu)->slabs.n_slabs, adopted); /* none ran empty */
 		unit_assert_conserved();
 	}
 	for (unsigned i = 1; i < N_BLOCKS; i += 2)
@@ -177,11 +172,11 @@ static void no_slab_leaves_while_a_purge_holds_blocks(void **state)
 	(void)state;
 	take(0, N_BLOCKS, 128);
 	give_every_other(c);
-	shard_of(c, 0)->slabs.n_claimed++;
-	assert_false(hk_slabs_adopt(&shard_of(c, 1)->slabs, &shard_of(c, 0)->slabs));
-	shard_of(c, 0)->slabs.n_claimed--;
-	assert_true(hk_slabs_adopt(&shard_of(c, 1)->slabs, &shard_of(c, 0)->slabs));
-	assert_false(hk_slabs_adopt(&shard_of(c, 0)->slabs, &shard_of(c, 2)->slabs)); /* that has none */
+	hk_class_shard(c, 0)->slabs.n_claimed++;
+	assert_false(hk_slabs_adopt(&hk_class_shard(c, 1)->slabs, &hk_class_shard(c, 0)->slabs));
+	hk_class_shard(c, 0)->slabs.n_claimed--;
+	assert_true(hk_slabs_adopt(&hk_class_shard(c, 1)->slabs, &hk_class_shard(c, 0)->slabs));
+	assert_false(hk_slabs_adopt(&hk_class_shard(c, 0)->slabs, &hk_class_shard(c, 2)->slabs)); /* that has none */
 	for (unsigned i = 1; i < N_BLOCKS; i += 2)
 		hk_free(blocks[i]);
 	end();
@@ -197,12 +192,12 @@ static void cold_blocks_of_another_shard_come_first(void **state)
 	cpu = 1;
 	for (unsigned i = 0; i < 4 * most; i += 2)
 		hk_free(blocks[i]);
-	assert_int_equal(shard_of(c, 1)->n_cold, most);
+	assert_int_equal(hk_class_shard(c, 1)->n_cold, most);
 	cpu = 2;
 	unsigned n_slabs = slabs_of(c);
-	for (n = 4 * most; shard_of(c, 1)->n_cold > most / 2; n++)
+	for (n = 4 * most; hk_class_shard(c, 1)->n_cold > most / 2; n++)
 		take(n, n + 1, 4096);
-	assert_int_equal(shard_of(c, 2)->slabs.n_slabs, 0);
+	assert_int_equal(hk_class_shard(c, 2)->slabs.n_slabs, 0);
 	assert_int_equal(slabs_of(c), n_slabs);
 	unit_assert_conserved();
 	for (unsigned i = 1; i < 4 * most; i += 2)
@@ -247,7 +242,7 @@ static void books_begin_with_what_there_is(void **state)
 	cpu = 3;
 	give(300, 1000);
 	unit_assert_conserved();
-	assert_true(shard_of(c, 3)->n_cold != 0);
+	assert_true(hk_class_shard(c, 3)->n_cold != 0);
 	unit_flush_level(HAK_LEVEL_EVERYTHING, NULL);
 	assert_int_equal(hk_stats()->used_bytes, 160);
 	assert_int_equal(hk_stats()->hot_bytes + hk_stats()->cold_bytes, 0);
