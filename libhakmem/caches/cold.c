@@ -2,7 +2,6 @@
 /* Cold magazines and the ways into and out of them: see cold.h. */
 #include "caches/cold.h"
 
-#include "base/bits.h"
 #include "base/counters.h"
 #include "base/log.h"
 #include "base/point.h"
@@ -129,12 +128,12 @@ static int64_t cold_account(struct hk_class *class, struct cold_before before, s
 }
 
 /* The same of a divided class, by way of its books. */
-static HK_SELDOM int64_t cold_account_books(struct hk_class *class, struct cold_before before,
-					      struct hkp_stats_class *out)
+static HK_SELDOM int64_t cold_account_books(struct hk_class *class, struct cold_before before, int64_t cold,
+					    int64_t taken, struct hkp_stats_class *out)
 {
 	struct hk_books more = {
-		.cold = (int64_t)(class->n_cold - before.cold),
-		.taken = (int64_t)(cold_taken(class) - before.taken),
+		.cold = cold,
+		.taken = taken,
 		.slabs = (int64_t)class->slabs.n_slabs - class->slabs_said,
 		.hot = (int32_t)(class->n_hot - (uint32_t)before.hot),
 	};
@@ -149,7 +148,7 @@ static void cold_leave(struct hk_class *class, struct cold_before before)
 	int64_t block_bytes = hk_class_info[c].block_bytes;
 	int64_t cold = (int64_t)(class->n_cold - before.cold);
 	int64_t taken = (int64_t)(cold_taken(class) - before.taken);
-	int64_t hot = HK_UNLIKELY(class->slabs.divided) ? cold_account_books(class, before, out)
+	int64_t hot = HK_UNLIKELY(class->slabs.divided) ? cold_account_books(class, before, cold, taken, out)
 						       : cold_account(class, before, out);
 	if (c < HK_CLASSES) {
 		if (cold != 0)

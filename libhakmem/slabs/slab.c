@@ -500,6 +500,15 @@ static void slab_populate(struct hk_slab *slab, const struct hk_class_info *info
 	hk_run_touch(slab, n_pages);
 }
 
+/* Under the lock: a slab comes (1) or goes (-1), with what is free in it. */
+static void slab_count(struct hk_slabs *slabs, const struct hk_slab *slab, int n)
+{
+	bool empty = hk_slab_n_free(slab) == slab->top;
+	HK_HINT_SET(slabs->n_slabs, slabs->n_slabs + (uint32_t)n);
+	HK_HINT_SET(slabs->n_empty, slabs->n_empty + (uint32_t)(n * empty));
+	hk_slabs_change_free(slabs, n * (int64_t)slab_available(slab));
+}
+
 bool hk_slabs_grow(struct hk_slabs *slabs, unsigned class_idx)
 {
 	const struct hk_class_info *info = &hk_class_info[class_idx];
@@ -524,22 +533,11 @@ bool hk_slabs_grow(struct hk_slabs *slabs, unsigned class_idx)
 		slabs->class_idx = (uint16_t)class_idx;
 	hk_slabs_note(slabs);
 	HK_HINT_SET(slab->state, HK_SLAB_LIVE);
-	HK_HINT_SET(slabs->n_slabs, slabs->n_slabs + 1);
+	slab_count(slabs, slab, 1);
 	hk_count(slabs, 1);
-	HK_HINT_SET(slabs->n_empty, slabs->n_empty + 1);
-	hk_slabs_change_free(slabs, info->n_blocks);
 	slab_list(slabs, slab);
 	hk_lock_drop(&slabs->lock);
 	return true;
-}
-
-/* Under the lock: a slab comes (1) or goes (-1), with what is free in it. */
-static void slab_count(struct hk_slabs *slabs, const struct hk_slab *slab, int n)
-{
-	bool empty = hk_slab_n_free(slab) == slab->top;
-	HK_HINT_SET(slabs->n_slabs, slabs->n_slabs + (uint32_t)n);
-	HK_HINT_SET(slabs->n_empty, slabs->n_empty + (uint32_t)(n * empty));
-	hk_slabs_change_free(slabs, n * (int64_t)slab_available(slab));
 }
 
 HK_SELDOM bool hk_slabs_adopt(struct hk_slabs *to, struct hk_slabs *from)
@@ -584,10 +582,8 @@ HK_SELDOM unsigned hk_slabs_drop_empty(struct hk_slabs *slabs)
 			slab_forget_holes(slab);
 			slab->next = chain;
 			chain = slab;
-			HK_HINT_SET(slabs->n_slabs, slabs->n_slabs - 1);
+			slab_count(slabs, slab, -1);
 			hk_count(slabs, -1);
-			HK_HINT_SET(slabs->n_empty, slabs->n_empty - 1);
-			hk_slabs_change_free(slabs, -(int64_t)slab_n_blocks(slab));
 			dropped++;
 		}
 		slab = next;
