@@ -119,7 +119,7 @@ static unsigned span_first_freed(void)
 
 static size_t span_limit(void)
 {
-	return HK_MAX(SPAN_BYTES_MIN, __atomic_load_n(&hk_stats()->large_bytes, __ATOMIC_RELAXED) / 2);
+	return HK_MAX(SPAN_BYTES_MIN, __atomic_load_n(&hk_stats()->large_bytes, __ATOMIC_RELAXED));
 }
 
 /* Under the lock: a span and its neighbours become one. */

@@ -6,7 +6,7 @@
  * A request takes the front of the tightest span; what remains stays a span, so that the block can grow into it later,
  * and neighbours become one again when they are freed.
  *
- * What is kept is bounded: half as much as the program holds in large blocks, and 64 MiB in any case; the oldest goes
+ * What is kept is bounded: as much as the program holds in large blocks, and 64 MiB in any case; the oldest goes
  * first.  Decay and flushes unmap the rest (hk_span_trim).  A span begins at a multiple of 2 MiB.
  */
 #ifndef HK_POOLS_SPAN_H
