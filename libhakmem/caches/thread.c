@@ -370,6 +370,56 @@ static bool thread_has_room(struct hk_thread *self, unsigned class_idx, struct h
 	return thread_make_room(self, class_idx, set, bytes);
 }
 
+/* Inside the gate: how far the class's count of hot blocks is off for this magazine; it is told at once. */
+static int thread_report(struct hk_set *set, unsigned class_idx)
+{
+	struct hk_magazine *magazine = &set->magazines[class_idx];
+	unsigned now = hk_magazine_count(magazine, class_idx);
+	int delta = (int)now - magazine->reported;
+	magazine->reported = (uint16_t)now;
+	return delta;
+}
+
+/* Does a class's magazine lie idle: no miss for some records?  Its misses count half from now on, so that one that only
+ * just began to be used is found idle later than one that is not. */
+static bool thread_rests(struct hk_thread *self, unsigned class_idx, struct hk_set *set)
+{
+	bool rests = false;
+	if (hk_gate_enter(self) == set) {
+		struct hk_magazine *magazine = &set->magazines[class_idx];
+		rests = magazine->misses == 0 && magazine->step != 0;
+		magazine->misses /= 2;
+	}
+	hk_gate_leave(self);
+	return rests;
+}
+
+static int thread_report_now(struct hk_thread *self, unsigned class_idx)
+{
+	struct hk_set *set = hk_gate_enter(self);
+	int delta = set != &hk_set_none ? thread_report(set, class_idx) : 0;
+	hk_gate_leave(self);
+	return delta;
+}
+
+/* All blocks of a class's magazine go home to their slabs. */
+static HK_SELDOM void thread_send_home(struct hk_thread *self, unsigned class_idx, struct hk_set *set)
+{
+	void *batch[HK_BATCH];
+	unsigned n;
+	while ((n = thread_pop_beyond(self, class_idx, set, 0, batch)) != 0)
+		hk_cold_give(class_idx, batch, n, thread_report_now(self, class_idx), true);
+}
+
+HK_SELDOM void hk_thread_shed(void)
+{
+	struct hk_thread *self = hk_self;
+	struct hk_set *set = atomic_load_explicit(&self->set, memory_order_relaxed);
+	for (unsigned c = 0; set != &hk_set_none && c < HK_CLASSES; c++)
+		if (thread_rests(self, c, set))
+			thread_send_home(self, c, set);
+}
+
 /* A class missed often enough: the next capacity, as far as the budget goes. */
 static void thread_grow(struct hk_thread *self, unsigned class_idx, struct hk_set *set)
 {
@@ -472,16 +522,6 @@ static void thread_leave(struct hk_thread *self, bool direct)
 
 /* ---- refill and spill ---------------------------------------------------------------------------------- */
 
-/* Inside the gate: how far the class's count of hot blocks is off for this magazine; it is told at once. */
-static int thread_report(struct hk_set *set, unsigned class_idx)
-{
-	struct hk_magazine *magazine = &set->magazines[class_idx];
-	unsigned now = hk_magazine_count(magazine, class_idx);
-	int delta = (int)now - magazine->reported;
-	magazine->reported = (uint16_t)now;
-	return delta;
-}
-
 /* Push blocks that the class has counted as hot already, the last ones if there is no room for all; returns how many. */
 static unsigned thread_refill(struct hk_thread *self, unsigned class_idx, void *const *blocks, unsigned count)
 {
@@ -496,14 +536,6 @@ static unsigned thread_refill(struct hk_thread *self, unsigned class_idx, void *
 	}
 	hk_gate_leave(self);
 	return n;
-}
-
-static int thread_report_now(struct hk_thread *self, unsigned class_idx)
-{
-	struct hk_set *set = hk_gate_enter(self);
-	int delta = set != &hk_set_none ? thread_report(set, class_idx) : 0;
-	hk_gate_leave(self);
-	return delta;
 }
 
 /* The stack that a slow path uses is memory that an idle thread keeps: small magazines use little of it. */

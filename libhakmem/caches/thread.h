@@ -50,6 +50,10 @@ void hk_threads_each_hot(void (*look)(void *block, unsigned class_idx, void *arg
 /* Until this CLOCK_MONOTONIC time new magazines stay at their smallest (after a flush of everything). */
 void hk_threads_set_frugal(uint64_t until_nsec);
 
+/* Send home the blocks of this thread's magazines that missed nothing of late: of classes that its program no longer uses,
+ * or hardly.  Under the sweep lock, or none. */
+void hk_thread_shed(void) HK_COLD;
+
 /*
  * What one thread's hot magazines and all cold ones may hold by order of the board; 0 = the default.  Threads notice
  * on their next slow paths and shrink a few magazines on each.

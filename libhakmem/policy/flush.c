@@ -279,6 +279,7 @@ static HK_NOINLINE void growth_shed(int64_t touched, int64_t grown)
 {
 	if (!hk_lock_try(&flush_lock)) /* a flush does more */
 		return;
+	hk_thread_shed();
 	hk_cold_shed();
 	int64_t holes = atomic_load_explicit(&hk_counters_private.hole_pages, memory_order_relaxed);
 	int64_t tails = atomic_load_explicit(&hk_counters_private.tail_pages, memory_order_relaxed);

@@ -639,6 +639,39 @@ static void a_record_sends_home_what_classes_keep(void **state)
 	shrink(n);
 }
 
+/* Reach so many records, one after the other. */
+static void reach_records(unsigned n)
+{
+	for (; n != 0; n--) {
+		hk_growth_record = hk_counters_private.touched_pages - GROWTH_PAGES;
+		hk_growth_poke(hk_counters_private.touched_pages);
+	}
+}
+
+static void a_record_sends_home_what_its_thread_rests_on(void **state)
+{
+	(void)state;
+	fill(64, 20000);
+	free_but_every(20000, 0);
+	hk_flush_run(HAK_LEVEL_COLD, HAK_TARGET_ALL, UINT64_MAX, NULL);
+	uint32_t n_hot = hk_cold_n_hot(3), n_slabs = hk_classes[3].slabs.n_slabs;
+	assert_true(n_hot > 100);
+	reach_records(1);
+	assert_int_equal(hk_cold_n_hot(3), n_hot); /* there were misses before */
+	reach_records(8); /* misses are a byte, and count half each time */
+	assert_int_equal(hk_cold_n_hot(3), 0);
+	assert_true(hk_classes[3].slabs.n_slabs < n_slabs);
+	unit_assert_conserved();
+	/* and a magazine in use stays: it misses between any two */
+	for (unsigned i = 0; i < 16; i++) {
+		fill(64, 5000);
+		free_but_every(5000, 0);
+		reach_records(1);
+	}
+	assert_true(hk_cold_n_hot(3) > 100);
+	unit_assert_conserved();
+}
+
 static void a_record_purges_holes_where_they_are_many(void **state)
 {
 	(void)state;
@@ -773,6 +806,7 @@ int main(void)
 		cmocka_unit_test_setup(releasable_is_what_level_2_returns, unit_flush),
 		cmocka_unit_test_setup(counters_follow_a_flush, unit_flush),
 		cmocka_unit_test_setup(a_record_sends_home_what_classes_keep, unit_flush),
+		cmocka_unit_test_setup(a_record_sends_home_what_its_thread_rests_on, unit_flush),
 		cmocka_unit_test_setup(a_record_purges_holes_where_they_are_many, unit_flush),
 		cmocka_unit_test_setup(a_record_leaves_few_holes_alone, unit_flush),
 		cmocka_unit_test_setup(a_record_purges_tails_sooner, unit_flush),
