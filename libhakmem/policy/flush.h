@@ -35,8 +35,8 @@ void hk_decay_poke(void);
 
 /*
  * On slow paths, under no lock: where SuperSlabs' touched pages reach a record, look first at what the heap has.  What
- * classes keep that nobody asked for blocks since goes home, as do this thread's idle magazines; and where a sixth of the touched pages are holes, some are purged.
- * Cheap otherwise; what it costs a program in all is bounded by its peak.
+ * classes keep that nobody asked for blocks since goes home, as do this thread's idle magazines; and where a sixth of the
+ * touched pages are holes, some are purged.  Cheap otherwise; what it costs a program in all is bounded by its peak.
  */
 void hk_growth_poke(int64_t touched_pages);
 extern _Atomic int64_t hk_growth_record; /* touched pages; for tests */
