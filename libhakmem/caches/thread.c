@@ -32,6 +32,11 @@
 #define THREAD_ROOM_NSEC    10000000u
 #define THREAD_SHRINK_TRIES 32u
 
+/* What is left of a magazine's misses, one part in so many, once it was looked at whether it lies idle: for room in the
+ * budget none, at a record of the heap half, as a program that grows comes by often. */
+#define THREAD_MISSES_FORGET 256u
+#define THREAD_MISSES_HALVE  2u
+
 /* Slots, of which one is the NULL at the bottom, and bytes of blocks: a magazine holds what both allow, but 2 blocks in
  * any case.  The last step is for the smallest blocks; others do not get there, as they would hold no more. */
 static const uint16_t thread_ladder[HK_HOT_STEPS] = {0, HK_MAGAZINE_FIRST, 32, 128, 512, 2048, 16384};
@@ -292,13 +297,38 @@ static unsigned thread_pop_beyond(struct hk_thread *self, unsigned class_idx, st
 	return n;
 }
 
-/* Shrink a class's magazine by a step; the blocks for which there is no room any more become cold. */
-static HK_NOINLINE void thread_shrink(struct hk_thread *self, unsigned class_idx, struct hk_set *set, unsigned step)
+/* Inside the gate: how far the class's count of hot blocks is off for this magazine; it is told at once. */
+static int thread_report(struct hk_set *set, unsigned class_idx)
+{
+	struct hk_magazine *magazine = &set->magazines[class_idx];
+	unsigned now = hk_magazine_count(magazine, class_idx);
+	int delta = (int)now - magazine->reported;
+	magazine->reported = (uint16_t)now;
+	return delta;
+}
+
+static int thread_report_now(struct hk_thread *self, unsigned class_idx)
+{
+	struct hk_set *set = hk_gate_enter(self);
+	int delta = set != &hk_set_none ? thread_report(set, class_idx) : 0;
+	hk_gate_leave(self);
+	return delta;
+}
+
+/* Blocks beyond `capacity` leave a class's magazine: they become cold or, `direct`, go home to their slabs. */
+static HK_NOINLINE void thread_give_beyond(struct hk_thread *self, unsigned class_idx, struct hk_set *set,
+					   unsigned capacity, bool direct)
 {
 	void *batch[HK_BATCH];
 	unsigned n;
-	while ((n = thread_pop_beyond(self, class_idx, set, hk_hot_capacity(class_idx, step), batch)) != 0)
-		hk_cold_give(class_idx, batch, n, 0, false);
+	while ((n = thread_pop_beyond(self, class_idx, set, capacity, batch)) != 0)
+		hk_cold_give(class_idx, batch, n, thread_report_now(self, class_idx), direct);
+}
+
+/* Shrink a class's magazine by a step; the blocks for which there is no room any more become cold. */
+static void thread_shrink(struct hk_thread *self, unsigned class_idx, struct hk_set *set, unsigned step)
+{
+	thread_give_beyond(self, class_idx, set, hk_hot_capacity(class_idx, step), false);
 	thread_resize(self, class_idx, set, step);
 }
 
@@ -310,15 +340,15 @@ static unsigned thread_step(struct hk_thread *self, unsigned class_idx, struct h
 	return step;
 }
 
-/* The same for a class whose magazine may have to shrink: 0 also where it missed since it was last asked for.  So
- * those in use keep what they have, and where all are, none grows at the cost of another that will grow back. */
-static unsigned thread_idle_step(struct hk_thread *self, unsigned class_idx, struct hk_set *set)
+/* The same for a class whose magazine may have to give way: 0 also where it missed of late.  So those in use keep what they
+ * have, and where all are, none grows at the cost of another that will grow back.  Its misses are divided by `divisor`. */
+static unsigned thread_idle_step(struct hk_thread *self, unsigned class_idx, struct hk_set *set, unsigned divisor)
 {
 	unsigned step = 0;
 	if (hk_gate_enter(self) == set) {
 		struct hk_magazine *magazine = &set->magazines[class_idx];
 		step = magazine->misses == 0 ? magazine->step : 0;
-		magazine->misses = 0;
+		magazine->misses = (uint8_t)(magazine->misses / divisor);
 	}
 	hk_gate_leave(self);
 	return step;
@@ -351,7 +381,7 @@ static bool thread_make_room(struct hk_thread *self, unsigned class_idx, struct 
 		unsigned victim = self->hand++ % HK_CLASSES;
 		if (tries == 0)
 			return false;
-		unsigned step = victim != class_idx ? thread_idle_step(self, victim, set) : 0;
+		unsigned step = victim != class_idx ? thread_idle_step(self, victim, set, THREAD_MISSES_FORGET) : 0;
 		if (step != 0)
 			thread_shrink(self, victim, set, step - 1);
 	}
@@ -370,54 +400,13 @@ static bool thread_has_room(struct hk_thread *self, unsigned class_idx, struct h
 	return thread_make_room(self, class_idx, set, bytes);
 }
 
-/* Inside the gate: how far the class's count of hot blocks is off for this magazine; it is told at once. */
-static int thread_report(struct hk_set *set, unsigned class_idx)
-{
-	struct hk_magazine *magazine = &set->magazines[class_idx];
-	unsigned now = hk_magazine_count(magazine, class_idx);
-	int delta = (int)now - magazine->reported;
-	magazine->reported = (uint16_t)now;
-	return delta;
-}
-
-/* Does a class's magazine lie idle: no miss for some records?  Its misses count half from now on, so that one that only
- * just began to be used is found idle later than one that is not. */
-static bool thread_rests(struct hk_thread *self, unsigned class_idx, struct hk_set *set)
-{
-	bool rests = false;
-	if (hk_gate_enter(self) == set) {
-		struct hk_magazine *magazine = &set->magazines[class_idx];
-		rests = magazine->misses == 0 && magazine->step != 0;
-		magazine->misses /= 2;
-	}
-	hk_gate_leave(self);
-	return rests;
-}
-
-static int thread_report_now(struct hk_thread *self, unsigned class_idx)
-{
-	struct hk_set *set = hk_gate_enter(self);
-	int delta = set != &hk_set_none ? thread_report(set, class_idx) : 0;
-	hk_gate_leave(self);
-	return delta;
-}
-
-/* All blocks of a class's magazine go home to their slabs. */
-static HK_SELDOM void thread_send_home(struct hk_thread *self, unsigned class_idx, struct hk_set *set)
-{
-	void *batch[HK_BATCH];
-	unsigned n;
-	while ((n = thread_pop_beyond(self, class_idx, set, 0, batch)) != 0)
-		hk_cold_give(class_idx, batch, n, thread_report_now(self, class_idx), true);
-}
-
 HK_SELDOM void hk_thread_shed(void)
 {
 	struct hk_thread *self = hk_self;
 	struct hk_set *set = atomic_load_explicit(&self->set, memory_order_relaxed);
 	for (unsigned c = 0; set != &hk_set_none && c < HK_CLASSES; c++)
-		if (thread_rests(self, c, set))
-			thread_send_home(self, c, set);
+		if (thread_idle_step(self, c, set, THREAD_MISSES_HALVE) != 0)
+			thread_give_beyond(self, c, set, 0, true);
 }
 
 /* A class missed often enough: the next capacity, as far as the budget goes. */
