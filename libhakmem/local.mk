@@ -36,6 +36,7 @@ libhakmem_libhakmem_core_la_SOURCES = \
 	libhakmem/pools/span.c libhakmem/pools/span.h \
 	libhakmem/pools/large.c libhakmem/pools/large.h \
 	libhakmem/policy/flush.c libhakmem/policy/flush.h \
+	libhakmem/policy/growth.c libhakmem/policy/growth.h \
 	libhakmem/policy/stats.c libhakmem/policy/stats.h \
 	$(libhakmem_control_sources) \
 	libhakmem/front/front.c libhakmem/front/front.h \

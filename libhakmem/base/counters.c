@@ -29,9 +29,7 @@ uint64_t hk_clock_coarse_nsec(void)
 uint64_t hk_counters_releasable(void)
 {
 	struct hkp_stats *s = hk_stats();
-	int64_t pages = atomic_load_explicit(&hk_counters_private.hole_pages, memory_order_relaxed) +
-			atomic_load_explicit(&hk_counters_private.tail_pages, memory_order_relaxed) +
-			atomic_load_explicit(&hk_counters_private.free_slice_pages, memory_order_relaxed);
+	int64_t pages = hk_counters_kept_pages();
 	return __atomic_load_n(&s->hot_bytes, __ATOMIC_RELAXED) + __atomic_load_n(&s->cold_bytes, __ATOMIC_RELAXED) +
 	       __atomic_load_n(&s->large_cached_bytes, __ATOMIC_RELAXED) + (uint64_t)HK_MAX(pages, 0) * HK_PAGE_BYTES;
 }

@@ -33,6 +33,14 @@ struct hk_counters_private {
 };
 extern struct hk_counters_private hk_counters_private;
 
+/* Touched pages that hold nothing; a hint, and below 0 for a moment where others count. */
+static inline int64_t hk_counters_kept_pages(void)
+{
+	return atomic_load_explicit(&hk_counters_private.hole_pages, memory_order_relaxed) +
+	       atomic_load_explicit(&hk_counters_private.tail_pages, memory_order_relaxed) +
+	       atomic_load_explicit(&hk_counters_private.free_slice_pages, memory_order_relaxed);
+}
+
 static inline struct hkp_stats *hk_stats(void)
 {
 	return atomic_load_explicit(&hk_counters, memory_order_relaxed);

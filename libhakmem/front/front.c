@@ -14,6 +14,7 @@
 #include "policy/board.h"
 #include "policy/control.h"
 #include "policy/flush.h"
+#include "policy/growth.h"
 #include "pools/large.h"
 #include "pools/mid.h"
 
@@ -33,17 +34,21 @@ static void front_read_board(uint64_t now_nsec)
 	hk_caches_limit(hk_board_thread_budget(now_nsec), hk_board_process_budget(now_nsec));
 }
 
-/* After a slow path, under no lock: is it time to register, or to decay; did the heap grow; is memory short? */
+static int64_t front_touched_pages(void)
+{
+	return atomic_load_explicit(&hk_counters_private.touched_pages, memory_order_relaxed);
+}
+
+/* After a slow path, under no lock: is it time to register, or to decay; is memory short? */
 static void front_poke(void)
 {
 	const struct hkp_stats *s = hk_stats();
-	int64_t touched = atomic_load_explicit(&hk_counters_private.touched_pages, memory_order_relaxed);
+	int64_t touched = front_touched_pages();
 	uint64_t heap_bytes = (uint64_t)HK_MAX(touched, 0) * HK_PAGE_BYTES + HK_HINT(s->large_bytes);
 	if (heap_bytes >= hk_options.control_threshold_bytes)
 		hk_control_poke();
 	if (HK_UNLIKELY(hk_board_present()))
 		front_read_board(HK_HINT(s->activity_nsec));
-	hk_growth_poke(touched);
 	hk_decay_poke();
 }
 
@@ -64,6 +69,7 @@ static void *front_retry(void *(*attempt)(size_t, size_t, bool *), size_t bytes,
 		block = attempt(bytes, alignment, ret_zero);
 	}
 	front_poke();
+	hk_growth_poke(front_touched_pages());
 	return block != NULL ? block : front_no_memory();
 }
 

@@ -20,14 +20,6 @@
  * fifth of a percent more. */
 #define FLUSH_PASSES_MORE 2u
 
-/* A record is so many touched pages above the one before; of those a share must be holes before some are purged, times as
- * many as it is above the one before.  docs/allocator.md has what others cost and give.  Tails of mid runs lie idle for as
- * long as their block lives, so they go sooner. */
-#define GROWTH_PAGES  512
-#define GROWTH_HOLES  6
-#define GROWTH_TAILS  32
-#define GROWTH_PURGED 2
-
 static struct hk_lock flush_lock = HK_LOCK_INIT(HK_RANK_SWEEP);
 /* When the decay is due next; 0 = there was nothing to decay. */
 static _Atomic uint64_t decay_next_nsec;
@@ -113,7 +105,7 @@ static struct hk_slabs *flush_slabs_of(unsigned class_idx, unsigned shard)
 	return known ? &hk_class_shard(class_idx, shard)->slabs : NULL;
 }
 
-static size_t flush_holes_of(struct hk_superslab *superslab)
+size_t hk_flush_holes(struct hk_superslab *superslab)
 {
 	return hk_slabs_purge_holes(superslab, flush_slabs_of) + hk_mid_purge_tails(superslab);
 }
@@ -121,7 +113,7 @@ static size_t flush_holes_of(struct hk_superslab *superslab)
 /* Level 2: free pages of slabs and mid runs that are in use. */
 static bool flush_holes(struct flush *flush)
 {
-	return flush_walk(flush, flush_holes_of);
+	return flush_walk(flush, hk_flush_holes);
 }
 
 static void flush_levels(struct flush *flush, unsigned level, struct hk_sweep *sweep)
@@ -249,51 +241,4 @@ HK_USUAL void hk_decay_poke(void)
 	} else if (now >= next) {
 		hk_decay_run(now, &next);
 	}
-}
-
-/* ---- growth -------------------------------------------------------------------------------------------- */
-
-_Atomic int64_t hk_growth_record;
-
-/* Purge something of SuperSlabs in turn, until `n_pages` went back or each had its turn. */
-static void growth_purge(size_t n_pages, size_t (*purge)(struct hk_superslab *))
-{
-	static unsigned first; /* how many come before the one whose turn it is; guard: flush_lock */
-	unsigned next = first;
-	size_t bytes = 0;
-	for (unsigned pass = 0; pass < 2 && bytes < n_pages * HK_PAGE_BYTES; pass++) {
-		unsigned at = 0;
-		struct hk_superslab *superslab = NULL;
-		for (; (superslab = hk_heap_walk(superslab)) != NULL; at++) {
-			bool turn = (pass == 0) == (at >= first);
-			if (!turn || bytes >= n_pages * HK_PAGE_BYTES)
-				continue;
-			bytes += purge(superslab);
-			next = at + 1;
-		}
-	}
-	first = next;
-}
-
-static HK_NOINLINE void growth_shed(int64_t touched, int64_t grown)
-{
-	if (!hk_lock_try(&flush_lock)) /* a flush does more */
-		return;
-	hk_thread_shed();
-	hk_cold_shed();
-	int64_t holes = atomic_load_explicit(&hk_counters_private.hole_pages, memory_order_relaxed);
-	int64_t tails = atomic_load_explicit(&hk_counters_private.tail_pages, memory_order_relaxed);
-	if (holes >= touched / GROWTH_HOLES)
-		growth_purge((size_t)grown * GROWTH_PURGED, flush_holes_of);
-	else if (tails >= touched / GROWTH_TAILS)
-		growth_purge((size_t)grown * GROWTH_PURGED, hk_mid_purge_tails);
-	hk_lock_drop(&flush_lock);
-}
-
-HK_USUAL void hk_growth_poke(int64_t touched)
-{
-	int64_t record = atomic_load_explicit(&hk_growth_record, memory_order_relaxed);
-	if (HK_UNLIKELY(touched >= record + GROWTH_PAGES) &&
-	    atomic_compare_exchange_strong(&hk_growth_record, &record, touched))
-		growth_shed(touched, touched - record);
 }

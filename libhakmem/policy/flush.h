@@ -14,7 +14,7 @@
 #include "base/lock.h"
 #include "hakmem.h"
 
-#include <stdatomic.h>
+struct hk_superslab;
 
 /* Flush at `level` until `target_bytes` came back or `budget_usec` are over; fills *report (may be NULL) and
  * returns the bytes given back. */
@@ -33,13 +33,8 @@ void hk_decay_run(uint64_t now_nsec, uint64_t *ret_next_nsec);
 /* On slow paths of the heap, under no lock: decay when it is time.  Cheap otherwise. */
 void hk_decay_poke(void);
 
-/*
- * On slow paths, under no lock: where SuperSlabs' touched pages reach a record, look first at what the heap has.  What
- * classes keep that nobody asked for blocks since goes home, as do this thread's idle magazines; and where a sixth of the
- * touched pages are holes, some are purged.  Cheap otherwise; what it costs a program in all is bounded by its peak.
- */
-void hk_growth_poke(int64_t touched_pages);
-extern _Atomic int64_t hk_growth_record; /* touched pages; for tests */
+/* Under the sweep lock, SuperSlab pinned: purge the page holes of its slabs, and the tails of its mid runs.  Returns bytes. */
+size_t hk_flush_holes(struct hk_superslab *superslab);
 
 /* Around what must not wait for one (fork, the end of the control thread): a running flush stops at its next step
  * and says PARTIAL.  Nests. */

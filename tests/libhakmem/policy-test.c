@@ -10,6 +10,7 @@
 #include "base/options.h"
 #include "caches/thread_internal.h"
 #include "front/front.h"
+#include "policy/growth.h"
 #include "pools/span.h"
 #include "slabs/superslab.h"
 
@@ -746,6 +747,113 @@ static void a_record_purges_tails_sooner(void **state)
 	}
 }
 
+#define KEPT_LEAST 16384 /* pages, of which a quarter may be kept beyond that */
+
+/* Some 100 MiB of slabs that hold next to nothing, and no record to come. */
+static void keep_much(void)
+{
+	fill(KIB, 100000);
+	free_but_every(100000, 64);
+	unit_flush_level(HAK_LEVEL_CACHES, NULL);
+	assert_true(hk_counters_kept_pages() > KEPT_LEAST + 4 * GROWTH_PAGES);
+	hk_growth_record = hk_counters_private.touched_pages + 100 * GROWTH_PAGES;
+}
+
+static void what_a_heap_keeps_is_bounded(void **state)
+{
+	(void)state;
+	hk_options.decay_msec = 0;
+	keep_much();
+	size_t rss = unit_rss();
+	int64_t kept = hk_counters_kept_pages(), before = kept;
+	uint64_t purged = hk_stats()->purged_bytes;
+	hk_free(hk_malloc(16)); /* the first of its class: a slow path */
+	kept = hk_counters_kept_pages();
+	assert_in_range(before - kept, GROWTH_PAGES, 2 * GROWTH_PAGES); /* a SuperSlab or two at a time */
+	unsigned n = 0;
+	while (n < 200 && (kept = hk_counters_kept_pages()) > KEPT_LEAST)
+		memset(grown[n++] = hk_malloc(2 * KIB), 2, 2 * KIB);
+	assert_true(n < 200 && kept > KEPT_LEAST - 2 * GROWTH_PAGES);
+	assert_true(rss - unit_rss() > 2 * GROWTH_PAGES * HK_PAGE_BYTES);
+	purged = hk_stats()->purged_bytes;
+	for (unsigned i = 0; i < 200; i++)
+		hk_growth_poke(hk_counters_private.touched_pages);
+	assert_int_equal(hk_stats()->purged_bytes, purged);
+	hk_growth_poke(KEPT_LEAST); /* so little is touched that a quarter is less than is kept, which is little too */
+	assert_int_equal(hk_stats()->purged_bytes, purged);
+	for (unsigned i = 0; i < 100000; i += 64)
+		assert_int_equal(*(char *)blocks[i], 1);
+	unit_assert_conserved();
+	shrink(n);
+	free_rest();
+	hk_options.decay_msec = 10000;
+}
+
+static void free_slices_are_kept_too(void **state)
+{
+	static char *mid[160];
+	(void)state;
+	hk_options.decay_msec = 0;
+	for (unsigned i = 0; i < HK_COUNT(mid); i++)
+		memset(mid[i] = hk_malloc(MIB), 1, MIB);
+	hk_growth_record = hk_counters_private.touched_pages + 100 * GROWTH_PAGES;
+	for (unsigned i = 0; i < HK_COUNT(mid); i += 2)
+		hk_free(mid[i]);
+	assert_true(hk_counters_private.free_slice_pages > KEPT_LEAST + 4 * GROWTH_PAGES);
+	for (unsigned i = 0; i < HK_COUNT(mid); i++)
+		hk_growth_poke(hk_counters_private.touched_pages);
+	assert_in_range(hk_counters_private.free_slice_pages, KEPT_LEAST - 2 * GROWTH_PAGES, KEPT_LEAST);
+	for (unsigned i = 1; i < HK_COUNT(mid); i += 2) {
+		assert_true(mid[i][0] == 1 && mid[i][MIB - 1] == 1);
+		hk_free(mid[i]);
+	}
+	hk_options.decay_msec = 10000;
+}
+
+/* Poke as a heap that never had more than so many pages; how many were purged. */
+static uint64_t poke_as_small(unsigned n_times, int64_t n_pages)
+{
+	uint64_t purged = hk_stats()->purged_bytes;
+	hk_growth_record = n_pages;
+	for (unsigned i = 0; i < n_times; i++)
+		hk_growth_poke(n_pages);
+	return (hk_stats()->purged_bytes - purged) / HK_PAGE_BYTES;
+}
+
+static void a_heap_that_swings_purges_so_much_and_no_more(void **state)
+{
+	(void)state;
+	hk_options.decay_msec = 1000;
+	keep_much();
+	assert_in_range(poke_as_small(20, GROWTH_PAGES), 2 * GROWTH_PAGES, 4 * GROWTH_PAGES);
+	assert_int_equal(poke_as_small(20, 4 * GROWTH_PAGES), 0);
+	usleep(1100000);
+	assert_in_range(poke_as_small(1, 2 * GROWTH_PAGES), GROWTH_PAGES, 2 * GROWTH_PAGES);
+	assert_int_not_equal(poke_as_small(1, 2 * GROWTH_PAGES), 0);
+	unit_assert_conserved();
+	free_rest();
+	hk_options.decay_msec = 10000;
+}
+
+static void what_the_kernel_refuses_is_asked_for_once(void **state)
+{
+	(void)state;
+	hk_options.decay_msec = 1000;
+	keep_much();
+	if (mlockall(MCL_CURRENT) != 0) {
+		free_rest();
+		skip();
+	}
+	assert_int_equal(poke_as_small(1, 10 * GROWTH_PAGES), 0);
+	munlockall();
+	assert_int_equal(poke_as_small(20, 10 * GROWTH_PAGES), 0);
+	usleep(1100000);
+	assert_int_not_equal(poke_as_small(1, 10 * GROWTH_PAGES), 0);
+	unit_assert_conserved();
+	free_rest();
+	hk_options.decay_msec = 10000;
+}
+
 static void the_audit_sees_a_wrong_bit(void **state)
 {
 	(void)state;
@@ -810,6 +918,10 @@ int main(void)
 		cmocka_unit_test_setup(a_record_purges_holes_where_they_are_many, unit_flush),
 		cmocka_unit_test_setup(a_record_leaves_few_holes_alone, unit_flush),
 		cmocka_unit_test_setup(a_record_purges_tails_sooner, unit_flush),
+		cmocka_unit_test_setup(what_a_heap_keeps_is_bounded, unit_flush),
+		cmocka_unit_test_setup(free_slices_are_kept_too, unit_flush),
+		cmocka_unit_test_setup(a_heap_that_swings_purges_so_much_and_no_more, unit_flush),
+		cmocka_unit_test_setup(what_the_kernel_refuses_is_asked_for_once, unit_flush),
 		cmocka_unit_test_setup(the_audit_sees_a_wrong_bit, unit_flush),
 	};
 	return cmocka_run_group_tests_name("policy", tests, unit_setup, NULL);
