@@ -31,7 +31,7 @@ libhakmem_libhakmem_core_la_SOURCES = \
 	libhakmem/caches/hot.h \
 	libhakmem/caches/loan.c libhakmem/caches/loan.h \
 	libhakmem/caches/thread.c libhakmem/caches/thread.h libhakmem/caches/thread_internal.h \
-	libhakmem/caches/sweep.c \
+	libhakmem/caches/capacity.c libhakmem/caches/sweep.c \
 	libhakmem/pools/mid.c libhakmem/pools/mid.h \
 	libhakmem/pools/span.c libhakmem/pools/span.h \
 	libhakmem/pools/large.c libhakmem/pools/large.h \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Thread records, magazine growth, thread exit: see thread.h.  The sweep is in sweep.c. */
+/* Thread records, refill and spill, thread exit: see thread.h.  Capacities are in capacity.c, the sweep is in sweep.c. */
 #include "caches/thread.h"
 
 #include "base/counters.h"
@@ -13,36 +13,6 @@
 #include <string.h>
 #include <time.h>
 
-/* What threads' magazines may hold: all together as long as each has its least. */
-#define THREAD_BUDGET_ALL   (16u << 20)
-#define THREAD_BUDGET_MOST  (3u << 20)
-#define THREAD_BUDGET_LEAST (256u << 10)
-
-/*
- * Misses at one capacity before it grows: a thread that does little stays small, and the larger the blocks, the
- * longer.  Classes above THREAD_EAGER_BYTES start without a magazine.
- */
-#define THREAD_MISSES_TO_GROW 3u
-#define THREAD_EAGER_BYTES    256u
-
-/*
- * With the budget used up, magazines grow at others' cost: so often at most, and so many classes are looked at.  A
- * mixed load asks for that all the time and gains nothing by it, and each time takes a microsecond.
- */
-#define THREAD_ROOM_NSEC    10000000u
-#define THREAD_SHRINK_TRIES 32u
-
-/* What is left of a magazine's misses, one part in so many, once it was looked at whether it lies idle: for room in the
- * budget none, at a record of the heap half, as a program that grows comes by often. */
-#define THREAD_MISSES_FORGET 256u
-#define THREAD_MISSES_HALVE  2u
-
-/* Slots, of which one is the NULL at the bottom, and bytes of blocks: a magazine holds what both allow, but 2 blocks in
- * any case.  The last step is for the smallest blocks; others do not get there, as they would hold no more. */
-static const uint16_t thread_ladder[HK_HOT_STEPS] = {0, HK_MAGAZINE_FIRST, 32, 128, 512, 2048, 16384};
-static const uint32_t thread_ladder_bytes[HK_HOT_STEPS] = {0,          1u << 10, 8u << 10, 64u << 10,
-							   256u << 10, 1u << 20, 256u << 10};
-
 /* Slow paths of a thread that goes past its magazines: enough to replace what it has in use some times over, and some 10
  * ms at most.  With four busy threads 16.4 % stayed of what a flush could have given back; 9.2 with a quarter of this,
  * 5.6 with it, no less with eight times as many (bench/hakmem-bench --only busy). */
@@ -52,11 +22,7 @@ static const uint32_t thread_ladder_bytes[HK_HOT_STEPS] = {0,          1u << 10,
  * that were flushed and wake now and then. */
 uint32_t hk_threads_bypass_first = 64;
 
-/* So many blocks move down at most where older ones leave a magazine; else newer ones leave it. */
-#define THREAD_MOVE_MOST 512u
-
-static void *thread_no_slots[2]; /* a NULL, and nothing behind it */
-const struct hk_set hk_set_none = {.by_kind = {[0 ... HK_KINDS - 1] = {.top = thread_no_slots + 1}}};
+const struct hk_set hk_set_none = {.by_kind = {[0 ... HK_KINDS - 1] = {.top = hk_hot_no_slots + 1}}};
 struct hk_thread hk_thread_new = {.set = (struct hk_set *)&hk_set_none};
 struct hk_thread hk_thread_dead = {.set = (struct hk_set *)&hk_set_none};
 HK_TLS struct hk_thread *hk_self = &hk_thread_new;
@@ -65,16 +31,10 @@ struct hk_thread_list hk_threads = {.lock = HK_LOCK_INIT(HK_RANK_THREADS)};
 
 static pthread_key_t thread_key;
 static atomic_bool thread_key_made;
-static _Atomic uint64_t thread_frugal_until;
 
 struct hk_lock *hk_threads_lock(void)
 {
 	return &hk_threads.lock;
-}
-
-void hk_threads_set_frugal(uint64_t until_nsec)
-{
-	atomic_store_explicit(&thread_frugal_until, until_nsec, memory_order_relaxed);
 }
 
 /* ---- records ------------------------------------------------------------------------------------------- */
@@ -150,276 +110,7 @@ static struct hk_set *thread_set(struct hk_thread *self)
 	return &page->set;
 }
 
-/* ---- capacities ---------------------------------------------------------------------------------------- */
-
-unsigned hk_hot_capacity(unsigned class_idx, unsigned step)
-{
-	uint32_t block_bytes = hk_class_info[class_idx].block_bytes;
-	return step != 0 ? HK_MIN(thread_ladder[step] - 1u, HK_MAX(thread_ladder_bytes[step] / block_bytes, 2u * step)) : 0;
-}
-
-static size_t thread_slots_bytes(unsigned step)
-{
-	return thread_ladder[step] * sizeof(void *);
-}
-
-static struct hk_set_page *thread_page(struct hk_set *set)
-{
-	return (struct hk_set_page *)set; /* every set but hk_set_none begins a page */
-}
-
-static bool thread_slots_inside(const struct hk_set *set, void **slots)
-{
-	return (uintptr_t)slots - (uintptr_t)set < sizeof(struct hk_set_page);
-}
-
-/* The slots of a class's magazine, or NULL where it has none. */
-static void **thread_slots(const struct hk_set *set, unsigned class_idx)
-{
-	const struct hk_magazine *magazine = &set->magazines[class_idx];
-	return magazine->step != 0 ? hk_magazine_oldest(magazine, class_idx) - 1 : NULL;
-}
-
-void hk_set_free_slots(struct hk_set *set, unsigned class_idx)
-{
-	void **slots = thread_slots(set, class_idx);
-	if (slots != NULL && !thread_slots_inside(set, slots))
-		hk_own_free(slots, thread_slots_bytes(set->magazines[class_idx].step));
-}
-
-/* Count a miss; is it time for a larger magazine?  For the last step only misses of which the one before went the other
- * way count: who allocates a lot, then frees a lot, has no use for it. */
-static bool thread_wants_growth(unsigned class_idx, struct hk_magazine *magazine, bool spill)
-{
-	bool turned = magazine->spilled != spill;
-	magazine->spilled = spill;
-	if (magazine->step + 2 == HK_HOT_STEPS && !turned)
-		return false;
-	uint32_t block_bytes = hk_class_info[class_idx].block_bytes;
-	unsigned step = magazine->step;
-	bool eager = step == 0 && block_bytes <= THREAD_EAGER_BYTES;
-	if (!eager && ++magazine->misses < THREAD_MISSES_TO_GROW + HK_MIN(block_bytes / 32, 48u))
-		return false;
-	magazine->misses = 0;
-	if (step + 1 == HK_HOT_STEPS)
-		return false;
-	unsigned capacity = hk_hot_capacity(class_idx, step);
-	return hk_hot_capacity(class_idx, step + 1) > capacity + capacity / 4;
-}
-
-/* Inside the gate: slots at the first capacity from the set itself, or NULL. */
-static void **thread_first_slots(struct hk_set_page *page)
-{
-	unsigned i = hk_ctz64(page->first_free); /* there is one */
-	page->first_free &= page->first_free - 1;
-	return page->first[i];
-}
-
-/* Inside the gate: move a class's magazine to another step, with slots for it (NULL for step 0), which hold what there
- * is in it.  Returns the old slots unless they stay in the set. */
-static void **thread_move_magazine(struct hk_set *set, unsigned class_idx, void **slots, unsigned step)
-{
-	struct hk_magazine *magazine = &set->magazines[class_idx];
-	void **old = thread_slots(set, class_idx);
-	unsigned n = hk_magazine_count(magazine, class_idx), capacity = hk_hot_capacity(class_idx, step);
-	HK_ASSERT(n <= capacity);
-	if (slots != NULL) {
-		slots[0] = NULL;
-		if (n != 0)
-			memcpy(slots + 1, magazine->top - n, n * sizeof *slots);
-		magazine->top = slots + 1 + n;
-		magazine->limit = (uint32_t)(uintptr_t)(slots + 1 + capacity);
-	} else {
-		magazine->top = thread_no_slots + 1;
-		magazine->limit = 0;
-	}
-	magazine->step = (uint8_t)step;
-	if (old == NULL || !thread_slots_inside(set, old))
-		return old;
-	thread_page(set)->first_free |= 1u << ((void *(*)[HK_MAGAZINE_FIRST])old - thread_page(set)->first);
-	return NULL;
-}
-
-/*
- * Give a class's magazine, which holds no more than the new capacity, the slots for it.  The set may be taken away
- * meanwhile: then nothing happens.
- */
-static void thread_resize(struct hk_thread *self, unsigned class_idx, struct hk_set *set, unsigned step)
-{
-	void **slots = NULL, **old = NULL;
-	unsigned old_step = 0, capacity = hk_hot_capacity(class_idx, step);
-	bool ours = hk_gate_enter(self) == set, inside = ours && step == 1 && thread_page(set)->first_free != 0;
-	hk_gate_leave(self);
-	if (!inside && step != 0) {
-		if ((slots = hk_own_new(thread_slots_bytes(step))) == NULL)
-			return;
-		slots[0] = NULL; /* its page fault happens here */
-	}
-	ours = hk_gate_enter(self) == set;
-	if (ours) {
-		old_step = set->magazines[class_idx].step;
-		self->budget_used += ((uint64_t)capacity - hk_hot_capacity(class_idx, old_step)) *
-				     hk_class_info[class_idx].block_bytes;
-		if (inside)
-			slots = thread_first_slots(thread_page(set));
-		old = thread_move_magazine(set, class_idx, slots, step);
-	}
-	hk_gate_leave(self);
-	if (!ours)
-		old = slots, old_step = step;
-	if (old != NULL)
-		hk_own_free(old, thread_slots_bytes(old_step));
-}
-
-/* Inside the gate: `n` of the `count` blocks out of a magazine, the oldest unless too many would have to move. */
-static void thread_pop(struct hk_magazine *magazine, unsigned count, unsigned n, void **out)
-{
-	bool newest = count - n > THREAD_MOVE_MOST;
-	void **from = magazine->top - (newest ? n : count);
-	memcpy(out, from, n * sizeof *out);
-	if (!newest)
-		memmove(from, from + n, (count - n) * sizeof *from);
-	magazine->top -= n;
-}
-
-/* Take blocks beyond `capacity` out of a magazine; returns how many, at most HK_BATCH. */
-static unsigned thread_pop_beyond(struct hk_thread *self, unsigned class_idx, struct hk_set *set, unsigned capacity,
-				  void **out)
-{
-	unsigned n = 0;
-	if (hk_gate_enter(self) == set) {
-		struct hk_magazine *magazine = &set->magazines[class_idx];
-		unsigned count = hk_magazine_count(magazine, class_idx);
-		n = count > capacity ? HK_MIN(count - capacity, HK_BATCH) : 0;
-		thread_pop(magazine, count, n, out);
-	}
-	hk_gate_leave(self);
-	return n;
-}
-
-/* Inside the gate: how far the class's count of hot blocks is off for this magazine; it is told at once. */
-static int thread_report(struct hk_set *set, unsigned class_idx)
-{
-	struct hk_magazine *magazine = &set->magazines[class_idx];
-	unsigned now = hk_magazine_count(magazine, class_idx);
-	int delta = (int)now - magazine->reported;
-	magazine->reported = (uint16_t)now;
-	return delta;
-}
-
-static int thread_report_now(struct hk_thread *self, unsigned class_idx)
-{
-	struct hk_set *set = hk_gate_enter(self);
-	int delta = set != &hk_set_none ? thread_report(set, class_idx) : 0;
-	hk_gate_leave(self);
-	return delta;
-}
-
-/* Blocks beyond `capacity` leave a class's magazine: they become cold or, `direct`, go home to their slabs. */
-static HK_NOINLINE void thread_give_beyond(struct hk_thread *self, unsigned class_idx, struct hk_set *set,
-					   unsigned capacity, bool direct)
-{
-	void *batch[HK_BATCH];
-	unsigned n;
-	while ((n = thread_pop_beyond(self, class_idx, set, capacity, batch)) != 0)
-		hk_cold_give(class_idx, batch, n, thread_report_now(self, class_idx), direct);
-}
-
-/* Shrink a class's magazine by a step; the blocks for which there is no room any more become cold. */
-static void thread_shrink(struct hk_thread *self, unsigned class_idx, struct hk_set *set, unsigned step)
-{
-	thread_give_beyond(self, class_idx, set, hk_hot_capacity(class_idx, step), false);
-	thread_resize(self, class_idx, set, step);
-}
-
-/* The step of a class's magazine, or 0 where the set is no longer ours. */
-static unsigned thread_step(struct hk_thread *self, unsigned class_idx, struct hk_set *set)
-{
-	unsigned step = hk_gate_enter(self) == set ? set->magazines[class_idx].step : 0;
-	hk_gate_leave(self);
-	return step;
-}
-
-/* The same for a class whose magazine may have to give way: 0 also where it missed of late.  So those in use keep what they
- * have, and where all are, none grows at the cost of another that will grow back.  Its misses are divided by `divisor`. */
-static unsigned thread_idle_step(struct hk_thread *self, unsigned class_idx, struct hk_set *set, unsigned divisor)
-{
-	unsigned step = 0;
-	if (hk_gate_enter(self) == set) {
-		struct hk_magazine *magazine = &set->magazines[class_idx];
-		step = magazine->misses == 0 ? magazine->step : 0;
-		magazine->misses = (uint8_t)(magazine->misses / divisor);
-	}
-	hk_gate_leave(self);
-	return step;
-}
-
-static _Atomic uint64_t thread_limit_bytes; /* by order of the board; 0 = none */
-
-void hk_caches_limit(uint64_t thread_bytes, uint64_t cold_bytes)
-{
-	/* read first: the line is shared by all slow paths and changes hardly ever */
-	if (HK_UNLIKELY(atomic_load_explicit(&thread_limit_bytes, memory_order_relaxed) != thread_bytes))
-		atomic_store_explicit(&thread_limit_bytes, thread_bytes, memory_order_relaxed);
-	hk_cold_limit(cold_bytes);
-}
-
-static uint64_t thread_budget(void)
-{
-	uint64_t limit = atomic_load_explicit(&thread_limit_bytes, memory_order_relaxed);
-	uint64_t n_threads = __atomic_load_n(&hk_stats()->threads, __ATOMIC_RELAXED);
-	uint64_t share = THREAD_BUDGET_ALL / HK_MAX(n_threads, 1u);
-	share = HK_MAX(HK_MIN(share, THREAD_BUDGET_MOST), THREAD_BUDGET_LEAST);
-	return limit != 0 ? HK_MIN(limit, share) : share;
-}
-
-/* Make room in the budget: other classes' magazines, as far as they are idle, shrink in turn. */
-static bool thread_make_room(struct hk_thread *self, unsigned class_idx, struct hk_set *set, uint64_t bytes)
-{
-	unsigned tries = THREAD_SHRINK_TRIES;
-	for (uint64_t budget = thread_budget(); self->budget_used + bytes > budget; tries--) {
-		unsigned victim = self->hand++ % HK_CLASSES;
-		if (tries == 0)
-			return false;
-		unsigned step = victim != class_idx ? thread_idle_step(self, victim, set, THREAD_MISSES_FORGET) : 0;
-		if (step != 0)
-			thread_shrink(self, victim, set, step - 1);
-	}
-	return true;
-}
-
-/* Is there room in the budget, or can it be made now? */
-static bool thread_has_room(struct hk_thread *self, unsigned class_idx, struct hk_set *set, uint64_t bytes,
-			    uint64_t now_nsec)
-{
-	if (self->budget_used + bytes <= thread_budget())
-		return true;
-	if (now_nsec - self->room_nsec < THREAD_ROOM_NSEC)
-		return false;
-	self->room_nsec = now_nsec;
-	return thread_make_room(self, class_idx, set, bytes);
-}
-
-HK_SELDOM void hk_thread_shed(void)
-{
-	struct hk_thread *self = hk_self;
-	struct hk_set *set = atomic_load_explicit(&self->set, memory_order_relaxed);
-	for (unsigned c = 0; set != &hk_set_none && c < HK_CLASSES; c++)
-		if (thread_idle_step(self, c, set, THREAD_MISSES_HALVE) != 0)
-			thread_give_beyond(self, c, set, 0, true);
-}
-
-/* A class missed often enough: the next capacity, as far as the budget goes. */
-static void thread_grow(struct hk_thread *self, unsigned class_idx, struct hk_set *set)
-{
-	unsigned step = thread_step(self, class_idx, set);
-	uint64_t more = hk_hot_capacity(class_idx, step + 1) - hk_hot_capacity(class_idx, step);
-	uint64_t now_nsec = hk_clock_coarse_nsec();
-	bool frugal = now_nsec < atomic_load_explicit(&thread_frugal_until, memory_order_relaxed);
-	if ((!frugal || step == 0) &&
-	    thread_has_room(self, class_idx, set, more * hk_class_info[class_idx].block_bytes, now_nsec))
-		thread_resize(self, class_idx, set, step + 1);
-}
+/* ---- slow paths ---------------------------------------------------------------------------------------- */
 
 static _Atomic uint32_t thread_bypass; /* odd while it is on */
 static atomic_bool thread_bypass_used;
@@ -464,33 +155,13 @@ static bool thread_bypasses(struct hk_thread *self)
 	return HK_UNLIKELY(!thread_has_set(self)) && thread_bypasses_none(self);
 }
 
-/* On a slow path: a larger magazine where misses call for it; returns the capacity.  0 = no magazine. */
-static unsigned thread_prepare(struct hk_thread *self, unsigned class_idx, bool spill)
-{
-	struct hk_set *set = thread_set(self);
-	if (set == NULL)
-		return 0;
-	bool grow = false;
-	/* the set is ours to read only inside the gate */
-	if (hk_gate_enter(self) == set)
-		grow = thread_wants_growth(class_idx, &set->magazines[class_idx], spill);
-	hk_gate_leave(self);
-	HK_POINT(thread_prepared);
-	if (grow)
-		thread_grow(self, class_idx, set);
-	else if (HK_UNLIKELY(self->budget_used > thread_budget())) /* the budget fell: a few at a time */
-		thread_make_room(self, HK_CLASSES, set, 0);
-	unsigned step = hk_gate_enter(self)->magazines[class_idx].step;
-	hk_gate_leave(self);
-	return hk_hot_capacity(class_idx, step);
-}
-
 /* A slow path begins: the capacity of the class's magazine, and 0 where this one goes past the magazines (`*ret_direct`)
  * or the thread has none. */
 static HK_ALWAYS unsigned thread_enter(struct hk_thread *self, unsigned class_idx, bool spill, bool *ret_direct)
 {
 	*ret_direct = self != NULL && thread_bypasses(self);
-	return self != NULL && !*ret_direct ? thread_prepare(self, class_idx, spill) : 0;
+	struct hk_set *set = self != NULL && !*ret_direct ? thread_set(self) : NULL;
+	return set != NULL ? hk_thread_capacity(self, set, class_idx, spill) : 0;
 }
 
 /* A slow path ends.  One that went past the magazines is no activity: a thread that woke for a moment, or one whose
@@ -532,7 +203,7 @@ static unsigned thread_refill(struct hk_thread *self, unsigned class_idx, void *
 
 static HK_ALWAYS void *thread_take(struct hk_thread *self, unsigned class_idx, void **batch, unsigned want)
 {
-	int hot_delta = want > 1 ? thread_report_now(self, class_idx) : 0;
+	int hot_delta = want > 1 ? hk_thread_report(self, class_idx) : 0;
 	unsigned n = hk_cold_take(class_idx, batch, want, hot_delta);
 	HK_POINT(refill_in_transit);
 	if (n > 1) {
@@ -598,8 +269,8 @@ static unsigned thread_pop_half(struct hk_thread *self, unsigned class_idx, void
 	if (magazine->step != 0) {
 		unsigned count = hk_magazine_count(magazine, class_idx);
 		n = count == hk_hot_capacity(class_idx, magazine->step) ? HK_MIN((count + 1) / 2, most) : 0;
-		thread_pop(magazine, count, n, out);
-		*ret_hot_delta = thread_report(set, class_idx);
+		hk_magazine_pop(magazine, count, n, out);
+		*ret_hot_delta = hk_set_report(set, class_idx);
 	}
 	HK_POINT(spill_popped);
 	hk_gate_leave(self);
