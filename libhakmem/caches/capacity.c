@@ -25,10 +25,9 @@
 #define CAPACITY_ROOM_NSEC    10000000u
 #define CAPACITY_SHRINK_TRIES 32u
 
-/* What is left of a magazine's misses, one part in so many, once it was looked at whether it lies idle: for room in the
- * budget none, at a record of the heap half, as a program that grows comes by often. */
-#define CAPACITY_MISSES_FORGET 256u
-#define CAPACITY_MISSES_HALVE  2u
+/* A magazine is idle once the heap reached so many records since it missed last: few, as each is 2 MiB, but of blocks of 32
+ * KiB that is 64. */
+#define CAPACITY_USED 3u
 
 /* Slots, of which one is the NULL at the bottom, and bytes of blocks: a magazine holds what both allow, but 2 blocks in
  * any case.  The last step is for the smallest blocks; others do not get there, as they would hold no more. */
@@ -74,6 +73,7 @@ static bool capacity_wants_growth(unsigned class_idx, struct hk_magazine *magazi
 {
 	bool turned = magazine->spilled != spill;
 	magazine->spilled = spill;
+	magazine->used = CAPACITY_USED;
 	if (magazine->step + 2 == HK_HOT_STEPS && !turned)
 		return false;
 	uint32_t block_bytes = hk_class_info[class_idx].block_bytes;
@@ -194,15 +194,15 @@ static unsigned capacity_step(struct hk_thread *self, unsigned class_idx, struct
 	return step;
 }
 
-/* The same for a class whose magazine may have to give way: 0 also where it missed of late.  So those in use keep what they
- * have, and where all are, none grows at the cost of another that will grow back.  Its misses are divided by `divisor`. */
-static unsigned capacity_idle_step(struct hk_thread *self, unsigned class_idx, struct hk_set *set, unsigned divisor)
+/* The same for a class whose magazine may have to give way: 0 also where it missed of late, which is forgotten.  So those in
+ * use keep what they have, and where all are, none grows at the cost of another that will grow back. */
+static unsigned capacity_idle_step(struct hk_thread *self, unsigned class_idx, struct hk_set *set)
 {
 	unsigned step = 0;
 	if (hk_gate_enter(self) == set) {
 		struct hk_magazine *magazine = &set->magazines[class_idx];
 		step = magazine->misses == 0 ? magazine->step : 0;
-		magazine->misses = (uint8_t)(magazine->misses / divisor);
+		magazine->misses = 0;
 	}
 	hk_gate_leave(self);
 	return step;
@@ -235,7 +235,7 @@ static HK_SELDOM bool capacity_make_room(struct hk_thread *self, unsigned class_
 		unsigned victim = self->hand++ % HK_CLASSES;
 		if (tries == 0)
 			return false;
-		unsigned step = victim != class_idx ? capacity_idle_step(self, victim, set, CAPACITY_MISSES_FORGET) : 0;
+		unsigned step = victim != class_idx ? capacity_idle_step(self, victim, set) : 0;
 		if (step != 0)
 			capacity_shrink(self, victim, set, step - 1);
 	}
@@ -254,12 +254,26 @@ static bool capacity_has_room(struct hk_thread *self, unsigned class_idx, struct
 	return capacity_make_room(self, class_idx, set, bytes);
 }
 
+/* At a record: is a class's magazine, where it has one, idle?  Its misses do not tell: they begin anew as it grows, and do not
+ * count where it may not grow. */
+static bool capacity_rests(struct hk_thread *self, unsigned class_idx, struct hk_set *set)
+{
+	bool rests = false;
+	if (hk_gate_enter(self) == set) {
+		struct hk_magazine *magazine = &set->magazines[class_idx];
+		rests = magazine->used == 0 && magazine->step != 0;
+		magazine->used -= magazine->used != 0;
+	}
+	hk_gate_leave(self);
+	return rests;
+}
+
 HK_SELDOM void hk_thread_shed(void)
 {
 	struct hk_thread *self = hk_self;
 	struct hk_set *set = atomic_load_explicit(&self->set, memory_order_relaxed);
 	for (unsigned c = 0; set != &hk_set_none && c < HK_CLASSES; c++)
-		if (capacity_idle_step(self, c, set, CAPACITY_MISSES_HALVE) != 0)
+		if (capacity_rests(self, c, set))
 			capacity_give_beyond(self, c, set, 0, true);
 }
 

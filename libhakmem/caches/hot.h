@@ -37,7 +37,8 @@ struct hk_magazine {
 	uint32_t limit;    /* lower half of the address behind the last slot */
 	uint16_t reported; /* blocks as last told to the class; this and what follows is for slow paths */
 	uint8_t misses;    /* slow paths since the capacity last changed */
-	uint8_t step : 7;    /* index of the capacity in the ladder */
+	uint8_t step : 4;    /* index of the capacity in the ladder */
+	uint8_t used : 3;    /* set by each miss, and one less at each of the heap's records: 0 = idle */
 	uint8_t spilled : 1; /* the last slow path was a spill */
 };
 _Static_assert(sizeof(struct hk_magazine) == 8 * HK_KIND_STEP, "a kind is an index in units that addressing modes have");

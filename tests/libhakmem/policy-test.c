@@ -659,7 +659,9 @@ static void a_record_sends_home_what_its_thread_rests_on(void **state)
 	assert_true(n_hot > 100);
 	reach_records(1);
 	assert_int_equal(hk_cold_n_hot(3), n_hot); /* there were misses before */
-	reach_records(8); /* misses are a byte, and count half each time */
+	reach_records(2);
+	assert_int_equal(hk_cold_n_hot(3), n_hot);
+	reach_records(1);
 	assert_int_equal(hk_cold_n_hot(3), 0);
 	assert_true(hk_classes[3].slabs.n_slabs < n_slabs);
 	unit_assert_conserved();
@@ -671,6 +673,24 @@ static void a_record_sends_home_what_its_thread_rests_on(void **state)
 	}
 	assert_true(hk_cold_n_hot(3) > 100);
 	unit_assert_conserved();
+}
+
+/* A program that only allocates gets no further than the last step but one, where misses do not count for growth. */
+static void a_record_leaves_the_magazine_of_a_program_that_only_grows(void **state)
+{
+	(void)state;
+	fill(16, 100000);
+	for (unsigned i = 0; i < 8; i++) {
+		for (unsigned n = 0; n < 10000; n++)
+			blocks[100000 + i * 10000 + n] = hk_malloc(16);
+		const struct hk_set *set = atomic_load(&hk_self->set);
+		unsigned n_hot = hk_magazine_count(&set->magazines[0], 0);
+		reach_records(1);
+		assert_int_not_equal(n_hot, 0);
+		assert_int_equal(hk_magazine_count(&set->magazines[0], 0), n_hot);
+	}
+	unit_assert_conserved();
+	free_rest();
 }
 
 static void a_record_purges_holes_where_they_are_many(void **state)
@@ -915,6 +935,7 @@ int main(void)
 		cmocka_unit_test_setup(counters_follow_a_flush, unit_flush),
 		cmocka_unit_test_setup(a_record_sends_home_what_classes_keep, unit_flush),
 		cmocka_unit_test_setup(a_record_sends_home_what_its_thread_rests_on, unit_flush),
+		cmocka_unit_test_setup(a_record_leaves_the_magazine_of_a_program_that_only_grows, unit_flush),
 		cmocka_unit_test_setup(a_record_purges_holes_where_they_are_many, unit_flush),
 		cmocka_unit_test_setup(a_record_leaves_few_holes_alone, unit_flush),
 		cmocka_unit_test_setup(a_record_purges_tails_sooner, unit_flush),
