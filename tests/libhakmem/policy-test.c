@@ -785,17 +785,16 @@ static void what_a_heap_keeps_is_bounded(void **state)
 	hk_options.decay_msec = 0;
 	keep_much();
 	size_t rss = unit_rss();
-	int64_t kept = hk_counters_kept_pages(), before = kept;
-	uint64_t purged = hk_stats()->purged_bytes;
+	int64_t before = hk_counters_kept_pages();
 	hk_free(hk_malloc(16)); /* the first of its class: a slow path */
-	kept = hk_counters_kept_pages();
+	int64_t kept = hk_counters_kept_pages();
 	assert_in_range(before - kept, GROWTH_PAGES, 2 * GROWTH_PAGES); /* a SuperSlab or two at a time */
 	unsigned n = 0;
 	while (n < 200 && (kept = hk_counters_kept_pages()) > KEPT_LEAST)
 		memset(grown[n++] = hk_malloc(2 * KIB), 2, 2 * KIB);
 	assert_true(n < 200 && kept > KEPT_LEAST - 2 * GROWTH_PAGES);
 	assert_true(rss - unit_rss() > 2 * GROWTH_PAGES * HK_PAGE_BYTES);
-	purged = hk_stats()->purged_bytes;
+	uint64_t purged = hk_stats()->purged_bytes;
 	for (unsigned i = 0; i < 200; i++)
 		hk_growth_poke(hk_counters_private.touched_pages);
 	assert_int_equal(hk_stats()->purged_bytes, purged);
