@@ -25,7 +25,7 @@ libhakmem_libhakmem_core_la_SOURCES = \
 	libhakmem/map/pagemap.c libhakmem/map/pagemap.h \
 	libhakmem/slabs/superslab.c libhakmem/slabs/superslab.h \
 	libhakmem/slabs/slab.c libhakmem/slabs/slab.h \
-	libhakmem/slabs/holes.c \
+	libhakmem/slabs/holes.c libhakmem/slabs/sparse.c \
 	libhakmem/caches/shard.c libhakmem/caches/shard.h \
 	libhakmem/caches/cold.c libhakmem/caches/cold.h \
 	libhakmem/caches/hot.h \

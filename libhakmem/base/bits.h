@@ -100,8 +100,8 @@ static inline unsigned hk_bitmap_set(uint64_t *bitmap, unsigned first, unsigned 
 {
 	unsigned n = 0;
 	for (unsigned word = first / 64; word <= last / 64; word++) {
-		uint64_t fresh = hk_bitmap_mask(word, first, last) & ~bitmap[word];
-		HK_HINT_SET(bitmap[word], bitmap[word] | fresh);
+		uint64_t bits = HK_HINT(bitmap[word]), fresh = hk_bitmap_mask(word, first, last) & ~bits;
+		HK_HINT_SET(bitmap[word], bits | fresh);
 		n += hk_popcount64(fresh);
 	}
 	return n;
@@ -111,8 +111,8 @@ static inline unsigned hk_bitmap_clear(uint64_t *bitmap, unsigned first, unsigne
 {
 	unsigned n = 0;
 	for (unsigned word = first / 64; word <= last / 64; word++) {
-		uint64_t gone = hk_bitmap_mask(word, first, last) & bitmap[word];
-		HK_HINT_SET(bitmap[word], bitmap[word] & ~gone);
+		uint64_t bits = HK_HINT(bitmap[word]), gone = hk_bitmap_mask(word, first, last) & bits;
+		HK_HINT_SET(bitmap[word], bits & ~gone);
 		n += hk_popcount64(gone);
 	}
 	return n;

@@ -282,6 +282,7 @@ static void cold_give_slabs(struct hk_class *class, void **blocks, unsigned coun
 		if (HK_UNLIKELY(what != HK_MISUSE_NONE))
 			hk_misuse("free", blocks[done], what);
 		class = hk_class_shard(class_idx, shard);
+		hk_slabs_restore(&class->slabs, blocks[done]);
 	}
 }
 

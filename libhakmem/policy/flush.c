@@ -116,6 +116,14 @@ static bool flush_holes(struct flush *flush)
 	return flush_walk(flush, hk_flush_holes);
 }
 
+/* And bitmaps of slabs in which little is in use.  Like the records of a SuperSlab that goes, they count as nothing that was
+ * released: `releasable` knows of blocks alone. */
+static size_t flush_bitmaps_of(struct hk_superslab *superslab)
+{
+	hk_slabs_purge_bitmaps(superslab, flush_slabs_of);
+	return 0;
+}
+
 static void flush_levels(struct flush *flush, unsigned level, struct hk_sweep *sweep)
 {
 	if (!flush_cold(flush))
@@ -136,6 +144,8 @@ static void flush_levels(struct flush *flush, unsigned level, struct hk_sweep *s
 	for (unsigned pass = 0; pass < FLUSH_PASSES_MORE && hk_threads_bypassed(); pass++)
 		if (!flush_slices(flush) || !flush_holes(flush))
 			return;
+	if (!flush_walk(flush, flush_bitmaps_of))
+		return;
 	if (level == HAK_LEVEL_EVERYTHING)
 		hk_threads_set_frugal(hk_clock_nsec() + FLUSH_FRUGAL_NSEC);
 }
@@ -144,7 +154,7 @@ static void flush_account(const struct flush *flush, const struct hk_sweep *swee
 {
 	uint64_t now = hk_clock_nsec();
 	uint64_t usec = (now - flush->start_nsec) / 1000;
-	for (unsigned c = 0; c < HK_CLASSES_ALL; c++)
+	for (HK_EACH_CLASS(c))
 		hk_cold_refresh(c);
 	hk_count(flushes, 1);
 	hk_count(flush_usec, usec);

@@ -50,7 +50,7 @@ void *hk_mid_new(size_t bytes, bool *ret_zero)
 	struct hk_slab *run = hk_heap_take(mid_slices(bytes));
 	if (run == NULL)
 		return NULL;
-	run->mid_pages = (uint16_t)mid_pages(bytes);
+	HK_HINT_SET(run->mid_pages, (uint16_t)mid_pages(bytes));
 	*ret_zero = hk_run_touch(run, run->mid_pages) == 0;
 	hk_pagemap_set_kind(run->base, 1, HK_KIND_MID);
 	hk_lock_take(hk_heap_lock());

@@ -8,6 +8,10 @@
 #include "os/pages.h"
 
 #include <string.h>
+#include <time.h>
+
+/* How long the kernel may need for a page of bitmaps that somebody waits for. */
+#define SLAB_NAP_NSEC 20000
 
 /* A class with this many slabs is growing in earnest: new ones are populated in one go, 64 KiB at a time
  * instead of a fault for each OS page.  Below that a process at rest would show it. */
@@ -58,10 +62,23 @@ static void slab_unlist(struct hk_slabs *slabs, struct hk_slab *slab)
 	if (slab->prev != NULL)
 		slab->prev->next = slab->next;
 	else
-		slabs->bins[slab->bin] = slab->next;
+		HK_HINT_SET(slabs->bins[slab->bin], slab->next);
 	if (slab->next != NULL)
 		slab->next->prev = slab->prev;
 	slab->bin = HK_BIN_NONE;
+}
+
+void hk_slabs_move(struct hk_slabs *slabs, struct hk_slab *slab, unsigned bin)
+{
+	slab_unlist(slabs, slab);
+	slab->bin = (uint8_t)bin;
+	if (bin == HK_BIN_NONE)
+		return;
+	slab->prev = NULL;
+	slab->next = slabs->bins[bin];
+	if (slab->next != NULL)
+		slab->next->prev = slab;
+	HK_HINT_SET(slabs->bins[bin], slab);
 }
 
 static void slab_list(struct hk_slabs *slabs, struct hk_slab *slab)
@@ -72,17 +89,8 @@ static void slab_list(struct hk_slabs *slabs, struct hk_slab *slab)
 	unsigned n_free = hk_slab_n_free(slab), settle_at = HK_MIN(slab->top, limit >= beyond ? limit - beyond + 1 : 0);
 	HK_HINT_SET(slab->settle_at, (uint16_t)settle_at);
 	HK_HINT_SET(slab->n_settle, (int32_t)(n_free - settle_at));
-	if (bin == slab->bin)
-		return;
-	slab_unlist(slabs, slab);
-	slab->bin = (uint8_t)bin;
-	if (bin == HK_BIN_NONE)
-		return;
-	slab->prev = NULL;
-	slab->next = slabs->bins[bin];
-	if (slab->next != NULL)
-		slab->next->prev = slab;
-	slabs->bins[bin] = slab;
+	if (bin != slab->bin)
+		hk_slabs_move(slabs, slab, bin);
 }
 
 /* ---- pages: touched and holes -------------------------------------------------------------------------- */
@@ -457,14 +465,6 @@ unsigned hk_slabs_give(struct hk_slabs *slabs, void **blocks, unsigned count, st
 				       : slab_give_single(slabs, blocks, count, ret_empty);
 }
 
-/* The word may change under the lock meanwhile: this atomic OR of nothing loses no such change. */
-static void slab_prepare_bitmap(struct hk_superslab *superslab, struct hk_slab *slab)
-{
-	__atomic_fetch_or(&slab->bitmap[0], 0, __ATOMIC_RELAXED);
-	atomic_fetch_or_explicit(&superslab->bitmap_used, 1u << hk_slab_slice(slab), memory_order_relaxed);
-	HK_HINT_SET(slab->bitmap_ready, 1);
-}
-
 HK_NOINLINE enum hk_misuse hk_slabs_prepare(unsigned class_idx, void *block, unsigned *ret_shard)
 {
 	const struct hk_class_info *info = &hk_class_info[class_idx];
@@ -481,10 +481,38 @@ HK_NOINLINE enum hk_misuse hk_slabs_prepare(unsigned class_idx, void *block, uns
 		return HK_MISUSE_DOUBLE;
 	if (!ok || index >= info->n_blocks)
 		return HK_MISUSE_INTERIOR;
-	if (!HK_HINT(slab->bitmap_ready))
-		slab_prepare_bitmap(superslab, slab);
-	bool is_free = (HK_HINT(slab->bitmap[index / 64]) >> index % 64 & 1) != 0 || index >= HK_HINT(slab->top);
+	bool is_free = index >= HK_HINT(slab->top) ||
+		       (HK_HINT(slab->bitmap_ready) && (HK_HINT(slab->bitmap[index / 64]) >> index % 64 & 1) != 0);
 	return is_free ? HK_MISUSE_DOUBLE : HK_MISUSE_NONE;
+}
+
+/* In the slab's first bitmap there is no block yet; a later one comes from its list. */
+static bool slab_begin_bitmap(struct hk_slabs *slabs, struct hk_slab *slab)
+{
+	if (slab->bin == HK_BIN_SPARSE)
+		return hk_sparse_restore(slabs, slab);
+	if (!hk_bitmap_begin(slab))
+		return false;
+	HK_HINT_SET(slab->bitmap_ready, 1);
+	return true;
+}
+
+HK_NOINLINE void hk_slabs_restore(struct hk_slabs *slabs, void *block)
+{
+	static const struct timespec nap = {.tv_nsec = SLAB_NAP_NSEC};
+	struct hk_slab *slab = hk_slab_of(block);
+	bool done = true;
+	if (HK_HINT(slab->bitmap_ready))
+		return;
+	hk_bitmap_touch(slab);
+	hk_lock_take(&slabs->lock);
+	if (slab->state == HK_SLAB_LIVE && slab->class_idx == slabs->class_idx && slab->shard == slabs->shard &&
+	    !slab->bitmap_ready)
+		done = slab_begin_bitmap(slabs, slab);
+	hk_lock_drop(&slabs->lock);
+	HK_POINT(bitmap_restored);
+	if (!done)
+		hk_sys2(SYS_nanosleep, &nap, NULL);
 }
 
 /* ---- slabs in and out ---------------------------------------------------------------------------------- */
@@ -512,6 +540,8 @@ static void slab_count(struct hk_slabs *slabs, const struct hk_slab *slab, int n
 bool hk_slabs_grow(struct hk_slabs *slabs, unsigned class_idx)
 {
 	const struct hk_class_info *info = &hk_class_info[class_idx];
+	if (HK_UNLIKELY(HK_HINT(slabs->bins[HK_BIN_SPARSE]) != NULL) && hk_sparse_restore_any(slabs))
+		return true;
 	struct hk_slab *slab = hk_heap_take(info->n_slices);
 	if (slab == NULL)
 		return false;
@@ -597,7 +627,7 @@ HK_SELDOM bool hk_slabs_audit(const struct hk_slabs *slabs)
 {
 	uint64_t n_free = 0;
 	unsigned n_empty = 0;
-	for (unsigned bin = 0; bin < HK_BINS; bin++) {
+	for (unsigned bin = 0; bin <= HK_BIN_SPARSE; bin++) {
 		for (const struct hk_slab *slab = slabs->bins[bin]; slab != NULL; slab = slab->next) {
 			unsigned bits = 0, holes = 0, untouched = 0;
 			for (unsigned word = 0; word < HK_BITMAP_WORDS; word++)
@@ -606,8 +636,9 @@ HK_SELDOM bool hk_slabs_audit(const struct hk_slabs *slabs)
 				holes += hk_popcount64(slab->superslab->hole[i]);
 				untouched |= slab->superslab->hole[i] & (unsigned)~slab->superslab->touched[i];
 			}
-			if (bits != hk_slab_n_free(slab) || holes != slab->n_holes || untouched != 0 || slab->bin != bin ||
-			    slab_bin(slab) != bin || slab->top > slab_n_blocks(slab) ||
+			bool sparse = bin == HK_BIN_SPARSE, right = sparse ? !slab->bitmap_ready
+									   : bits == hk_slab_n_free(slab) && slab_bin(slab) == bin;
+			if (!right || holes != slab->n_holes || untouched != 0 || slab->bin != bin || slab->top > slab_n_blocks(slab) ||
 			    slab->class_idx != slabs->class_idx || slab->shard != slabs->shard ||
 			    slab->state != HK_SLAB_LIVE)
 				return false;

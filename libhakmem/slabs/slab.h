@@ -15,8 +15,9 @@
 
 #include "slabs/superslab.h"
 
-#define HK_BINS     4u
-#define HK_BIN_NONE 0xff
+#define HK_BINS       4u
+#define HK_BIN_SPARSE HK_BINS /* behind them, apart: the slabs whose bitmaps are not kept */
+#define HK_BIN_NONE   0xff
 
 /* The slabs of one class, or of one shard of it.  Guard of everything: `lock`, which also guards the cold magazine. */
 struct hk_slabs {
@@ -29,7 +30,7 @@ struct hk_slabs {
 	uint16_t divided;               /* shards other than the first are in use; set once */
 	uint64_t n_free;                /* blocks in bitmaps and beyond `top` of all slabs; read without the lock as a hint */
 	uint64_t n_claimed;             /* blocks whose bits a running purge holds */
-	struct hk_slab *bins[HK_BINS];  /* bin 0 holds the fullest */
+	struct hk_slab *bins[HK_BINS + 1]; /* bin 0 holds the fullest */
 };
 
 /*
@@ -58,11 +59,16 @@ unsigned hk_slabs_give(struct hk_slabs *slabs, void **blocks, unsigned count, st
 /* Why a pointer cannot be given back: a reason for the message, or none where it can. */
 enum hk_misuse { HK_MISUSE_NONE, HK_MISUSE_FOREIGN, HK_MISUSE_INTERIOR, HK_MISUSE_DOUBLE };
 
-/* Under no lock, about a block that hk_slabs_give() left: brings the page of its bitmap in, and tells its shard, or says
- * why the block is none of this class to be given back. */
+/* Under no lock, about a block that hk_slabs_give() left: tells its shard, or says why the block is none of this class to be
+ * given back.  Then hk_slabs_restore() has to be called with that shard. */
 enum hk_misuse hk_slabs_prepare(unsigned class_idx, void *block, unsigned *ret_shard);
 
-/* Under no lock: add one more slab of this class, always the same one; false without memory. */
+/* Under no lock, about such a block: brings its slab's bitmap in, or back.  May come back without it while the kernel takes its
+ * page: then hk_slabs_give() leaves the block again. */
+void hk_slabs_restore(struct hk_slabs *slabs, void *block);
+
+/* Under no lock: add one more slab of this class, always the same one, or make the blocks of a sparse one available; false
+ * without memory. */
 bool hk_slabs_grow(struct hk_slabs *slabs, unsigned class_idx);
 
 /* Under both locks: one of a shard's slabs that have free blocks, of those with the most, is another's from now on.  False where
@@ -78,6 +84,21 @@ unsigned hk_slabs_drop_empty(struct hk_slabs *slabs);
 /* Under no lock, SuperSlab pinned: purge the holes of its slabs.  `slabs_of` says whose the slabs of a class and shard are,
  * and NULL where there is no such class.  Returns bytes. */
 size_t hk_slabs_purge_holes(struct hk_superslab *superslab, struct hk_slabs *(*slabs_of)(unsigned class_idx, unsigned shard));
+
+/*
+ * Under no lock, SuperSlab pinned, one caller at a time: of slabs with few blocks in use these are listed, and pages of
+ * bitmaps that nothing else needs go to the kernel; see sparse.c.  Returns their bytes, which are counted nowhere.
+ */
+size_t hk_slabs_purge_bitmaps(struct hk_superslab *superslab, struct hk_slabs *(*slabs_of)(unsigned class_idx, unsigned shard));
+
+/* Under the lock: a sparse slab gets its bitmap back, the page of which should be there; false while the kernel takes it. */
+bool hk_sparse_restore(struct hk_slabs *slabs, struct hk_slab *slab);
+
+/* Under no lock: a sparse slab's blocks can be taken from now on; false where there is none. */
+bool hk_sparse_restore_any(struct hk_slabs *slabs);
+
+/* Under the lock: a slab changes its bin; HK_BIN_NONE for none. */
+void hk_slabs_move(struct hk_slabs *slabs, struct hk_slab *slab, unsigned bin);
 
 /* Under the lock: so many more blocks are free. */
 static inline void hk_slabs_change_free(struct hk_slabs *slabs, int64_t n_blocks)

@@ -158,14 +158,22 @@ static struct hk_slab *heap_find(unsigned n_slices)
 	return NULL;
 }
 
-/* Bitmaps of a run must be clear; only those of slices that were freed into need it. */
-static void heap_clear_bitmap(struct hk_slab *run)
+/* Bitmaps of slices that are nobody's must be clear; only those of slices that were freed into need it. */
+static void heap_clear_bitmaps(struct hk_superslab *superslab, uint32_t slices)
 {
-	uint32_t bit = 1u << hk_slab_slice(run);
-	if ((atomic_load_explicit(&run->superslab->bitmap_used, memory_order_relaxed) & bit) == 0)
+	slices &= (uint32_t)atomic_load_explicit(&superslab->bitmap_state, memory_order_relaxed);
+	if (HK_LIKELY(slices == 0))
 		return;
-	memset(run->bitmap, 0, HK_BITMAP_WORDS * sizeof *run->bitmap);
-	atomic_fetch_and_explicit(&run->superslab->bitmap_used, ~bit, memory_order_relaxed);
+	for (uint32_t rest = slices; rest != 0; rest &= rest - 1)
+		memset(superslab->bitmaps[__builtin_ctz(rest)], 0, sizeof *superslab->bitmaps);
+	atomic_fetch_and(&superslab->bitmap_state, ~(uint64_t)slices);
+}
+
+HK_SELDOM void hk_heap_clear_bitmaps(struct hk_superslab *superslab, uint32_t slices)
+{
+	hk_lock_take(&heap_lock);
+	heap_clear_bitmaps(superslab, slices & superslab->free_slices);
+	hk_lock_drop(&heap_lock);
 }
 
 struct hk_slab *hk_heap_take(unsigned n_slices)
@@ -182,7 +190,7 @@ struct hk_slab *hk_heap_take(unsigned n_slices)
 		run = heap_carve(superslab, 0, n_slices);
 		hk_lock_drop(&heap_lock);
 	}
-	heap_clear_bitmap(run);
+	heap_clear_bitmaps(run->superslab, hk_mask32(hk_slab_slice(run), n_slices));
 	return run;
 }
 

@@ -26,6 +26,11 @@
 
 #define HK_BITMAP_WORDS (HK_SLAB_BLOCKS_MAX / 64)
 
+/* Room on the page of the records for lists of blocks in use (sparse.c), in units of two. */
+#define HK_SPARSE_UNITS 64u
+
+#define HK_BITMAPS_WITH_RECORDS 3u /* on the page of the records, of the first slices */
+
 enum hk_slab_state {
 	HK_SLAB_FREE = 0, /* no slab begins at this slice */
 	HK_SLAB_LIVE = 1, /* a slab of class_idx */
@@ -37,16 +42,17 @@ struct hk_slab {
 	struct hk_slab *next, *prev;    /* in its class's bin; guard: class lock */
 	struct hk_superslab *superslab; /* constant while live */
 	char *base;                     /* first block */
-	uint64_t *bitmap;               /* set = free; bits from `top` on stay 0 */
+	uint64_t *bitmap;               /* set = free; bits from `top` on stay 0; not kept while the slab is sparse */
 	uint32_t top;                   /* blocks ever handed out; those beyond are free and untouched */
 	int32_t n_settle;               /* bits set, less settle_at */
 	uint16_t n_holes;               /* pages in the hole masks of its slices */
-	uint16_t low_word;              /* while low_free bits are set, none is below this word of the bitmap */
+	uint16_t low_word;              /* while low_free bits are set, none is below this word of the bitmap; of a sparse
+					 * slab, the unit at which the list of its blocks in use begins */
 	union {
 		struct {
 			uint8_t class_idx;
 			uint8_t state;        /* enum hk_slab_state */
-			uint8_t bitmap_ready; /* its page is there: writing to it faults no more */
+			uint8_t bitmap_ready; /* it is kept, and writing to it faults no more */
 			uint8_t shard;        /* of its class; guard: the locks of the one it leaves and the one it goes to */
 		};
 		uint32_t tag; /* all of these at once, for whoever gives a block back */
@@ -71,16 +77,21 @@ struct hk_superslab {
 	uint32_t n_cached;                        /* blocks in magazines, as the survey counts; guard: sweep lock */
 	uint8_t longest;                          /* index of the list that it is in */
 	uint8_t in_reserve;                       /* wholly free, counted in the reserve */
-	_Atomic uint32_t bitmap_used;             /* slices whose bitmap may hold bits */
+	_Atomic uint64_t bitmap_state;            /* low half: slices whose bitmap may hold bits; high half: those whose
+						   * page of bitmaps is on its way to the kernel */
+	_Atomic uint64_t sparse_taken;            /* units of `sparse` that slabs use */
 	uint8_t first[HK_SLICES];                 /* slice at which the run that covers this slice begins */
 	uint16_t touched[HK_SLICES];
 	uint16_t hole[HK_SLICES];
 	struct hk_slab slabs[HK_SLICES];
+	uint16_t sparse[2 * HK_SPARSE_UNITS];     /* blocks in use of sparse slabs; guard: the slab's class lock */
 	uint64_t bitmaps[HK_SLICES][HK_BITMAP_WORDS] HK_ALIGNED(512); /* none lies on two pages */
 };
 _Static_assert(sizeof(struct hk_superslab) <= HK_META_UNIT_BYTES &&
 		       sizeof(struct hk_superslab) > HK_META_UNIT_BYTES - HK_PAGE_BYTES, "a unit is made to measure");
 _Static_assert(sizeof(uint64_t[HK_BITMAP_WORDS]) == 512, "so that bitmaps share pages evenly");
+_Static_assert(offsetof(struct hk_superslab, bitmaps) == HK_PAGE_BYTES - HK_BITMAPS_WITH_RECORDS * 512,
+	       "the lists fit into what the records and the first bitmaps leave of their page");
 
 /* The slab or mid run that covers a pointer into a SuperSlab. */
 static inline struct hk_slab *hk_slab_of(const void *pointer)
@@ -111,6 +122,28 @@ static inline unsigned hk_slab_slice(const struct hk_slab *slab)
  * NULL without memory.  Called under no lock.
  */
 struct hk_slab *hk_heap_take(unsigned n_slices);
+
+/* Under no lock: bring the page of a bitmap in.  Its words may change under the class lock meanwhile: this atomic OR of
+ * nothing loses no such change. */
+static inline void hk_bitmap_touch(struct hk_slab *slab)
+{
+	__atomic_fetch_or(&slab->bitmap[0], 0, __ATOMIC_RELAXED);
+}
+
+/* The bitmap of a slab is to hold bits from now on: false while its page is on its way to the kernel. */
+static inline bool hk_bitmap_begin(struct hk_slab *slab)
+{
+	uint64_t bit = (uint64_t)1 << hk_slab_slice(slab);
+	uint64_t state = atomic_load_explicit(&slab->superslab->bitmap_state, memory_order_relaxed);
+	do {
+		if ((state & bit << HK_SLICES) != 0)
+			return false;
+	} while (!atomic_compare_exchange_weak(&slab->superslab->bitmap_state, &state, state | bit));
+	return true;
+}
+
+/* Of these slices, clear the bitmaps of those that are free, as taking them would.  Called under no lock. */
+void hk_heap_clear_bitmaps(struct hk_superslab *superslab, uint32_t slices);
 
 /* Give a run back; its kinds in the page map are cleared here.  Called under no lock. */
 void hk_heap_give(struct hk_slab *run);

@@ -117,6 +117,12 @@ static void check_slices(const struct run_model *models)
 	assert_int_equal(taken + free, n_superslabs() * HK_SLICES);
 }
 
+/* Slices of the run whose bitmaps may hold bits. */
+static uint32_t bitmaps_of_run(struct hk_slab *run)
+{
+	return (uint32_t)run->superslab->bitmap_state & hk_mask32(hk_slab_slice(run), run->n_slices);
+}
+
 static void resize_run(struct run_model *model, uint64_t *seed)
 {
 	unsigned wanted = 1 + unit_below(seed, 16), have = model->n_slices;
@@ -143,6 +149,7 @@ static void runs_do_not_overlap(void **state)
 		if (model->run == NULL) {
 			model->n_slices = 1 + unit_below(&seed, 16);
 			model->run = hk_heap_take(model->n_slices);
+			assert_int_equal(bitmaps_of_run(model->run), 0);
 			/* marks in the bitmap and on the pages, as a slab leaves them */
 			model->run->bitmap[5] = 0;
 			hk_run_touch(model->run, 1 + unit_below(&seed, model->n_slices * HK_SLICE_PAGES));
@@ -150,7 +157,7 @@ static void runs_do_not_overlap(void **state)
 			resize_run(model, &seed);
 		} else {
 			model->run->bitmap[5] = 1;
-			atomic_fetch_or(&model->run->superslab->bitmap_used, 1u << hk_slab_slice(model->run));
+			assert_true(hk_bitmap_begin(model->run));
 			hk_heap_give(model->run);
 			model->run = NULL;
 		}

@@ -310,6 +310,7 @@ static void around_begin(size_t bytes, const unsigned *freed, unsigned n_freed)
 	for (unsigned i = 0; i < n_freed; i++)
 		blocks[i] = around_blocks[freed[i]];
 	hk_slabs_prepare(around.class_idx, blocks[0], &shard);
+	hk_slabs_restore(&around, blocks[0]);
 	hk_slabs_give(&around, blocks, n_freed, &empties);
 	if (hk_counters_private.hole_pages != 1)
 		violated("there is one hole", NULL);
@@ -385,6 +386,107 @@ static void a_claim_covers_blocks_astride(void **state)
 	static const unsigned freed[] = {1, 2};
 	(void)state;
 	around_each_seed("astride", 3072, freed, HK_COUNT(freed));
+}
+
+/* ---- sparse slabs ------------------------------------------------------------------------------------------ */
+
+#define LISTED_BYTES 1024
+#define LISTED_OWN   6 /* of each of two workers: few enough for any slab to be sparse */
+
+static struct hk_slabs listed;
+static unsigned listed_n_purged; /* pages of bitmaps */
+
+static struct hk_slabs *listed_slabs(unsigned class_idx, unsigned shard)
+{
+	return class_idx == listed.class_idx && shard == listed.shard ? &listed : NULL;
+}
+
+static void *listed_take(void)
+{
+	void *block = NULL;
+	while (block == NULL) {
+		hk_lock_take(&listed.lock);
+		unsigned n = hk_slabs_take(&listed, &block, 1);
+		hk_lock_drop(&listed.lock);
+		if (n == 0 && !hk_slabs_grow(&listed, hk_class_of(LISTED_BYTES)))
+			violated("no memory", NULL);
+	}
+	live_add(block);
+	memset(block, 0x5a, LISTED_BYTES);
+	return block;
+}
+
+static void listed_give(void *block)
+{
+	struct hk_slab *empties = NULL;
+	unsigned n = 0, shard;
+	for (unsigned i = 0; i < LISTED_BYTES; i++)
+		if (((unsigned char *)block)[i] != 0x5a)
+			violated("destroyed while in use", block);
+	live_remove(block);
+	while (n == 0) {
+		hk_lock_take(&listed.lock);
+		n = hk_slabs_give(&listed, &block, 1, &empties);
+		hk_lock_drop(&listed.lock);
+		if (n == 0 && hk_slabs_prepare(listed.class_idx, block, &shard) != HK_MISUSE_NONE)
+			violated("free before it was freed", block);
+		if (n == 0)
+			hk_slabs_restore(&listed, block);
+	}
+	hk_slabs_free_chain(empties);
+}
+
+static void listed_work(unsigned index, uint64_t *seed)
+{
+	void *own[LISTED_OWN] = {NULL};
+	(void)index;
+	for (unsigned round = 0; round < 60; round++) {
+		void **mine = &own[unit_below(seed, LISTED_OWN)];
+		HK_POINT(rest);
+		if (*mine != NULL)
+			listed_give(*mine);
+		*mine = *mine == NULL ? listed_take() : NULL;
+	}
+	for (unsigned i = 0; i < LISTED_OWN; i++)
+		if (own[i] != NULL)
+			listed_give(own[i]);
+}
+
+static void listed_purge(unsigned index, uint64_t *seed)
+{
+	(void)index;
+	for (unsigned n = 0; n < 20; n++) {
+		for (struct hk_superslab *s = hk_heap_walk(NULL); s != NULL; s = hk_heap_walk(s)) {
+			hk_slabs_purge_holes(s, listed_slabs);
+			listed_n_purged += hk_slabs_purge_bitmaps(s, listed_slabs) != 0;
+		}
+		for (unsigned rest = unit_below(seed, 20); rest != 0; rest--)
+			HK_POINT(rest);
+	}
+}
+
+/* Two workers take and give while bitmaps go and come back: no bit is lost, none is made up. */
+static void bitmaps_go_and_come_back(void **state)
+{
+	schedule_body *const bodies[] = {listed_work, listed_work, listed_purge};
+	(void)state;
+	where_now = "bitmaps";
+	listed_n_purged = 0;
+	for (seed_now = 1; seed_now <= 80; seed_now++) {
+		struct hk_slab *run = hk_heap_take(HK_BITMAPS_WITH_RECORDS); /* no slab's bitmap lies on the records' page */
+		listed = (struct hk_slabs){.lock = HK_LOCK_INIT(HK_RANK_CLASS)};
+		schedule_run(seed_now, bodies, 3);
+		if (!hk_slabs_audit(&listed))
+			violated("audit", NULL);
+		hk_slabs_drop_empty(&listed);
+		if (listed.n_slabs != 0 || listed.n_free != 0 || hk_counters_private.hole_pages != 0)
+			violated("a slab for nothing", NULL);
+		hk_heap_give(run);
+		unit_trim();
+		if (hk_stats()->superslabs != 0)
+			violated("a SuperSlab for nothing", NULL);
+	}
+	assert_true(listed_n_purged > 200);
 }
 
 /* ---- the tail of a mid block ------------------------------------------------------------------------------ */
@@ -566,6 +668,7 @@ int main(void)
 		cmocka_unit_test(a_purge_is_a_claim),
 		cmocka_unit_test(a_refill_around_a_claim),
 		cmocka_unit_test(a_claim_covers_blocks_astride),
+		cmocka_unit_test(bitmaps_go_and_come_back),
 		cmocka_unit_test(a_tail_is_purged_or_used),
 		cmocka_unit_test(shards_keep_every_block_in_one_place),
 		cmocka_unit_test(a_purge_claims_from_any_shard),

@@ -58,6 +58,8 @@ static unsigned model_try(struct model *model, void **blocks, unsigned n, enum h
 		hk_lock_drop(&model->slabs.lock);
 		if (done < n)
 			*ret_what = hk_slabs_prepare(model->slabs.class_idx, blocks[done], &shard);
+		if (done < n && *ret_what == HK_MISUSE_NONE)
+			hk_slabs_restore(&model->slabs, blocks[done]);
 		assert_int_equal(shard, model->slabs.shard);
 		assert_true(n_prepared++ <= n);
 	}
@@ -143,6 +145,30 @@ static unsigned check_pages(const struct model *model, const struct hk_slab *sla
 	return holes;
 }
 
+/* Is a block of the slab in use, by its bitmap or its list? */
+static bool slab_uses(const struct hk_slab *slab, unsigned b)
+{
+	const uint16_t *list = slab->superslab->sparse + 2 * slab->low_word;
+	if (slab->bin != HK_BIN_SPARSE)
+		return (slab->bitmap[b / 64] >> b % 64 & 1) == 0;
+	for (unsigned i = 0; i < slab->top - hk_slab_n_free(slab); i++)
+		if (list[i] == b)
+			return true;
+	return false;
+}
+
+static void check_bin(const struct hk_slab *slab, unsigned available)
+{
+	const struct hk_class_info *info = &hk_class_info[slab->class_idx];
+	if (slab->bin == HK_BIN_SPARSE) {
+		assert_int_equal(slab->bitmap_ready, 0);
+		return;
+	}
+	assert_int_equal(slab->bin, available == 0 ? HK_BIN_NONE : HK_MIN((available - 1) / info->quarter, HK_BINS - 1));
+	for (unsigned word = 0; hk_slab_n_free(slab) == slab->low_free && word < slab->low_word; word++)
+		assert_true(slab->bitmap[word] == 0);
+}
+
 /* Bitmaps, counts, bins and holes of all slabs of the class; returns its holes. */
 static unsigned model_check(const struct model *model)
 {
@@ -154,15 +180,11 @@ static unsigned model_check(const struct model *model)
 			const struct hk_slab *slab = &s->slabs[i];
 			if (s->first[i] != i || slab->state != HK_SLAB_LIVE || (s->free_slices >> i & 1) != 0)
 				continue;
-			unsigned used = 0, available;
+			unsigned used = 0;
 			for (unsigned b = 0; b < slab->top; b++)
-				used += (slab->bitmap[b / 64] >> b % 64 & 1) == 0;
-			available = info->n_blocks - used;
+				used += slab_uses(slab, b);
 			assert_int_equal(hk_slab_n_free(slab), slab->top - used);
-			assert_int_equal(slab->bin, available == 0 ? HK_BIN_NONE :
-							HK_MIN((available - 1) / info->quarter, HK_BINS - 1));
-			for (unsigned word = 0; hk_slab_n_free(slab) == slab->low_free && word < slab->low_word; word++)
-				assert_true(slab->bitmap[word] == 0);
+			check_bin(slab, info->n_blocks - used);
 			holes += check_pages(model, slab);
 			taken += used;
 			n_slabs++;
@@ -475,6 +497,192 @@ static void pages_behind_the_last_block_stay_away(void **state)
 	}
 }
 
+/* ---- bitmaps ------------------------------------------------------------------------------------------- */
+
+#define LISTED_MAX 16 /* blocks in use of a sparse slab at most */
+
+/* Slices whose bitmaps lie on the page of the records, taken, so that the next slab's lies elsewhere. */
+static struct hk_slab *first_slices(void)
+{
+	struct hk_slab *run = hk_heap_take(HK_BITMAPS_WITH_RECORDS);
+	assert_int_equal(hk_slab_slice(run), 0);
+	return run;
+}
+
+/* Purge holes and bitmaps, as a flush does; returns the pages of bitmaps that went. */
+static size_t purge_bitmaps(struct model *model)
+{
+	size_t bytes = 0;
+	purge_all(model);
+	for (struct hk_superslab *s = hk_heap_walk(NULL); s != NULL; s = hk_heap_walk(s))
+		bytes += hk_slabs_purge_bitmaps(s, purged_slabs);
+	return bytes / HK_PAGE_BYTES;
+}
+
+static size_t resident_bitmaps(const struct hk_superslab *superslab)
+{
+	return unit_resident_pages(superslab->bitmaps[HK_BITMAPS_WITH_RECORDS], 4 * HK_PAGE_BYTES);
+}
+
+/* A slab with so many blocks in use, each `step`th, whose holes are gone. */
+static struct hk_slab *slab_with(struct model *model, unsigned class_idx, unsigned n_used, unsigned step)
+{
+	unsigned n_blocks = hk_class_info[class_idx].n_blocks, n = 0;
+	void *blocks[HK_SLAB_BLOCKS_MAX];
+	model_init(model, class_idx);
+	while (model->n < n_blocks)
+		model_take(model, HK_MIN(200u, n_blocks - model->n));
+	for (unsigned i = 0; i < n_blocks; i++)
+		if (i % step == 0 && i / step < n_used)
+			model->taken[i / step] = model->taken[i];
+		else
+			blocks[n++] = model->taken[i];
+	model->n = n_used;
+	model_give(model, blocks, n);
+	return hk_slab_of(model->taken[0]);
+}
+
+static void few_blocks_in_use_are_listed(void **state)
+{
+	/* 16 bytes to 14 KiB: from 4096 blocks in a slab to nine in one of two slices */
+	static const unsigned classes[] = {0, 1, 5, 22, 63, 80, 93};
+	static struct model model;
+	(void)state;
+	for (unsigned k = 0; k < HK_COUNT(classes); k++) {
+		struct hk_slab *run = first_slices();
+		unsigned n_blocks = hk_class_info[classes[k]].n_blocks, n_used = HK_MIN(LISTED_MAX, n_blocks / 2);
+		struct hk_slab *slab = slab_with(&model, classes[k], n_used, n_blocks / n_used);
+		assert_int_equal(resident_bitmaps(slab->superslab), 1);
+		assert_int_equal(purge_bitmaps(&model), 1);
+		assert_int_equal(resident_bitmaps(slab->superslab), 0);
+		assert_int_equal(slab->bin, HK_BIN_SPARSE);
+		model_check(&model);
+		assert_int_equal(purge_bitmaps(&model), 0);
+		/* a block goes home: the bitmap is as it was, and can go again */
+		model_give_from(&model, n_used / 2, 1);
+		assert_int_not_equal(slab->bin, HK_BIN_SPARSE);
+		assert_int_equal(slab->superslab->sparse_taken, 0);
+		model_check(&model);
+		assert_int_equal(purge_bitmaps(&model), 1);
+		/* blocks are wanted: all that are free are found before there is a second slab */
+		while (model.n < n_blocks)
+			model_take(&model, HK_MIN(200u, n_blocks - model.n));
+		assert_int_equal(model.slabs.n_slabs, 1);
+		model_check(&model);
+		hk_heap_give(run);
+		model_end(&model);
+	}
+}
+
+static void a_block_of_a_sparse_slab_is_freed_once(void **state)
+{
+	static struct model model;
+	enum hk_misuse what;
+	(void)state;
+	struct hk_slab *run = first_slices();
+	struct hk_slab *slab = slab_with(&model, 5, 4, 100);
+	void *was_free = slab->base + 96, *inside = slab->base + 1;
+	assert_int_equal(purge_bitmaps(&model), 1);
+	assert_int_equal(model_try(&model, &inside, 1, &what), 0);
+	assert_int_equal(what, HK_MISUSE_INTERIOR);
+	assert_int_equal(slab->bin, HK_BIN_SPARSE);
+	assert_int_equal(model_try(&model, &was_free, 1, &what), 0);
+	assert_int_equal(what, HK_MISUSE_DOUBLE);
+	model_check(&model);
+	hk_heap_give(run);
+	model_end(&model);
+}
+
+/* More blocks in use than a list has, a hole that is still there, a neighbour that needs the page: the page stays. */
+static void bitmaps_that_are_needed_stay(void **state)
+{
+	static struct model model, other;
+	(void)state;
+	struct hk_slab *run = first_slices();
+	struct hk_slab *slab = slab_with(&model, 5, LISTED_MAX + 1, 30);
+	assert_int_equal(purge_bitmaps(&model), 0);
+	model_give_from(&model, 0, 2); /* nothing else is on that page */
+	for (struct hk_superslab *s = hk_heap_walk(NULL); s != NULL; s = hk_heap_walk(s))
+		assert_int_equal(hk_slabs_purge_bitmaps(s, purged_slabs), 0);
+	assert_int_not_equal(slab->n_holes, 0);
+	purge_all(&model);
+	struct hk_slab *beside = slab_with(&other, 63, LISTED_MAX + 1, 3);
+	purge_all(&other);
+	assert_ptr_equal(beside->superslab, slab->superslab);
+	assert_int_equal(purge_bitmaps(&model), 0);
+	assert_int_equal(slab->bitmap_ready, 1); /* nor is it listed for nothing */
+	/* without the neighbour, whose bits are left where its slab was */
+	while (other.n != 0)
+		model_give_from(&other, 0, 1);
+	hk_slabs_drop_empty(&other.slabs);
+	assert_int_equal(purge_bitmaps(&model), 1);
+	model_check(&model);
+	/* and of the neighbour's next slab no block is free that it did not give */
+	model_take(&other, 3);
+	assert_ptr_equal(hk_slab_of(other.taken[0]), beside);
+	model_give_from(&other, 1, 1);
+	assert_int_equal(hk_slab_n_free(beside), 1);
+	assert_int_equal(other.slabs.bins[beside->bin]->bitmap[0], 2);
+	while (other.n != 0)
+		model_give_from(&other, 0, 1);
+	hk_slabs_drop_empty(&other.slabs);
+	hk_heap_give(run);
+	model_end(&model);
+}
+
+/* A SuperSlab of slabs with eight blocks in use each: there is room for half of their lists. */
+static void lists_share_the_room_that_there_is(void **state)
+{
+	static struct model model;
+	unsigned n_sparse = 0;
+	(void)state;
+	model_init(&model, 63);
+	while (model.n < HK_SLICES * 64)
+		model_take(&model, 64);
+	for (unsigned i = HK_SLICES * 64; i-- != 0;)
+		if (i % 8 != 0)
+			model_give_from(&model, i, 1);
+	struct hk_superslab *superslab = hk_slab_of(model.taken[0])->superslab;
+	assert_int_equal(resident_bitmaps(superslab), 4);
+	assert_int_equal(purge_bitmaps(&model), 2);
+	assert_int_equal(resident_bitmaps(superslab), 2);
+	assert_int_equal(superslab->sparse_taken, UINT64_MAX);
+	for (unsigned i = 0; i < HK_SLICES; i++)
+		n_sparse += superslab->slabs[i].bin == HK_BIN_SPARSE;
+	assert_int_equal(n_sparse, 16);
+	model_check(&model);
+	model_end(&model);
+	assert_int_equal(model.slabs.n_slabs, 0);
+}
+
+/* At low tide slabs are sparse. */
+static void sparse_slabs_come_and_go_as_in_the_model(void **state)
+{
+	static struct model model;
+	(void)state;
+	for (unsigned k = 0; k < HK_COUNT(some_classes); k++) {
+		uint64_t seed = 300 + k;
+		unsigned n_blocks = hk_class_info[some_classes[k]].n_blocks, n_gone = 0;
+		struct hk_slab *run = first_slices();
+		model_init(&model, some_classes[k]);
+		for (unsigned round = 0; round < 60; round++) {
+			while (model.n < HK_MIN(2 * n_blocks, 1000u))
+				model_take(&model, 1 + unit_below(&seed, 200));
+			for (unsigned low = 1 + unit_below(&seed, 30); model.n > low;)
+				model_give_some(&model, HK_MIN(200u, model.n - low), &seed);
+			n_gone += purge_bitmaps(&model);
+			model_check(&model);
+			for (unsigned n = unit_below(&seed, 10); n != 0 && model.n != 0; n--)
+				model_give_some(&model, 1, &seed);
+			model_check(&model);
+		}
+		if (n_blocks > 2 * LISTED_MAX)
+			assert_true(n_gone > 10);
+		hk_heap_give(run);
+		model_end(&model);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -488,6 +696,11 @@ int main(void)
 		cmocka_unit_test(a_search_finds_what_came_back_from_a_purge),
 		cmocka_unit_test(holes_go_back_and_nothing_else),
 		cmocka_unit_test(pages_behind_the_last_block_stay_away),
+		cmocka_unit_test(few_blocks_in_use_are_listed),
+		cmocka_unit_test(a_block_of_a_sparse_slab_is_freed_once),
+		cmocka_unit_test(bitmaps_that_are_needed_stay),
+		cmocka_unit_test(lists_share_the_room_that_there_is),
+		cmocka_unit_test(sparse_slabs_come_and_go_as_in_the_model),
 	};
 	return cmocka_run_group_tests_name("slab", tests, NULL, NULL);
 }
