@@ -7,6 +7,7 @@ core_unit_tests = \
 	tests/libhakmem/check-test \
 	tests/libhakmem/far-test \
 	tests/libhakmem/fork-test \
+	tests/libhakmem/growth-test \
 	tests/libhakmem/heap-test \
 	tests/libhakmem/interleave-test \
 	tests/libhakmem/map-test \
@@ -35,6 +36,9 @@ tests_libhakmem_far_test_LDADD = $(core_unit_ldadd)
 tests_libhakmem_fork_test_SOURCES = tests/libhakmem/fork-test.c libhakmem/front/bootstrap.c $(core_unit_sources)
 tests_libhakmem_fork_test_CFLAGS = $(core_unit_cflags)
 tests_libhakmem_fork_test_LDADD = $(core_unit_ldadd)
+tests_libhakmem_growth_test_SOURCES = tests/libhakmem/growth-test.c $(core_unit_sources)
+tests_libhakmem_growth_test_CFLAGS = $(core_unit_cflags)
+tests_libhakmem_growth_test_LDADD = $(core_unit_ldadd)
 tests_libhakmem_heap_test_SOURCES = tests/libhakmem/heap-test.c $(core_unit_sources)
 tests_libhakmem_heap_test_CFLAGS = $(core_unit_cflags)
 tests_libhakmem_heap_test_LDADD = $(core_unit_ldadd)

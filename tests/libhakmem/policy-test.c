@@ -10,38 +10,8 @@
 #include "base/options.h"
 #include "caches/thread_internal.h"
 #include "front/front.h"
-#include "policy/growth.h"
 #include "pools/span.h"
 #include "slabs/superslab.h"
-
-#define N_BLOCKS 200000
-
-static void *blocks[N_BLOCKS];
-
-static void fill(size_t bytes, unsigned n)
-{
-	for (unsigned i = 0; i < n; i++) {
-		blocks[i] = hk_malloc(bytes);
-		memset(blocks[i], 1, bytes);
-	}
-}
-
-static void free_but_every(unsigned n, unsigned keep)
-{
-	for (unsigned i = 0; i < n; i++)
-		if (keep == 0 || i % keep != 0) {
-			hk_free(blocks[i]);
-			blocks[i] = NULL;
-		}
-}
-
-static void free_rest(void)
-{
-	for (unsigned i = 0; i < N_BLOCKS; i++) {
-		hk_free(blocks[i]);
-		blocks[i] = NULL;
-	}
-}
 
 /* ---- levels --------------------------------------------------------------------------------------------- */
 
@@ -49,8 +19,8 @@ static void level_0_empties_cold_magazines_alone(void **state)
 {
 	struct hak_report report;
 	(void)state;
-	fill(64, 20000);
-	free_but_every(20000, 2);
+	unit_fill(64, 20000);
+	unit_free_but_every(20000, 2);
 	assert_int_not_equal(hk_stats()->cold_bytes, 0);
 	assert_int_not_equal(hk_stats()->hot_bytes, 0);
 	struct hk_set *set = atomic_load(&hk_self->set);
@@ -62,15 +32,15 @@ static void level_0_empties_cold_magazines_alone(void **state)
 	assert_int_equal(report.status, HAK_OK);
 	assert_int_equal(report.threads_swept, 0);
 	unit_assert_conserved();
-	free_rest();
+	unit_free_rest();
 }
 
 static void level_0_says_what_the_reserve_gave(void **state)
 {
 	struct hak_report report;
 	(void)state;
-	fill(16384, 1200); /* nine SuperSlabs */
-	free_rest();
+	unit_fill(16384, 1200); /* nine SuperSlabs */
+	unit_free_rest();
 	unit_flush_level(HAK_LEVEL_COLD, NULL);
 	uint64_t before = hk_stats()->superslabs_empty, total = hk_stats()->released_bytes;
 	size_t rss = unit_rss();
@@ -88,8 +58,8 @@ static void level_1_sweeps_and_leaves_page_holes(void **state)
 {
 	struct hak_report report;
 	(void)state;
-	fill(64, 50000);
-	free_but_every(50000, 1000);
+	unit_fill(64, 50000);
+	unit_free_but_every(50000, 1000);
 	unit_flush_level(HAK_LEVEL_CACHES, &report);
 	assert_int_equal(report.status, HAK_OK);
 	assert_int_equal(report.threads_swept, 1);
@@ -98,15 +68,15 @@ static void level_1_sweeps_and_leaves_page_holes(void **state)
 	assert_int_equal(hk_counters_private.free_slice_pages, 0);
 	assert_true(hk_counters_private.hole_pages > 500);
 	unit_assert_conserved();
-	free_rest();
+	unit_free_rest();
 }
 
 static void level_2_returns_page_holes_and_cached_mappings(void **state)
 {
 	struct hak_report report;
 	(void)state;
-	fill(64, 50000);
-	free_but_every(50000, 1000);
+	unit_fill(64, 50000);
+	unit_free_but_every(50000, 1000);
 	void *large = hk_malloc(8 * MIB);
 	memset(large, 1, 8 * MIB);
 	hk_free(large);
@@ -119,16 +89,16 @@ static void level_2_returns_page_holes_and_cached_mappings(void **state)
 	assert_true(report.released_bytes > 10 * MIB);
 	assert_true(report.first_usec != 0 && report.first_usec <= report.usec + 1);
 	for (unsigned i = 0; i < 50000; i += 1000)
-		assert_int_equal(*(char *)blocks[i], 1);
+		assert_int_equal(*(char *)unit_blocks[i], 1);
 	unit_assert_conserved();
-	free_rest();
+	unit_free_rest();
 }
 
 static void level_1_returns_the_caches_own_memory(void **state)
 {
 	(void)state;
-	fill(64, 50000);
-	free_rest();
+	unit_fill(64, 50000);
+	unit_free_rest();
 	unit_flush_level(HAK_LEVEL_COLD, NULL);
 	assert_int_not_equal(hk_classes[3].n_slots, 0);
 	unit_flush_level(HAK_LEVEL_CACHES, NULL);
@@ -148,10 +118,10 @@ static void after_a_flush_nothing_remains(void **state)
 		unsigned n = 0;
 		for (unsigned c = 0; c < HK_CLASSES; c++)
 			for (unsigned i = 0; i < 1 + 40000 / hk_class_info[c].block_bytes; i++)
-				memset(blocks[n++] = hk_malloc(hk_class_info[c].block_bytes), 1, 1);
+				memset(unit_blocks[n++] = hk_malloc(hk_class_info[c].block_bytes), 1, 1);
 		for (size_t bytes = 65 * KIB; bytes < 40 * MIB; bytes += bytes / 3)
-			memset(blocks[n++] = hk_malloc(bytes), 1, bytes);
-		free_rest();
+			memset(unit_blocks[n++] = hk_malloc(bytes), 1, bytes);
+		unit_free_rest();
 		unit_flush_level(HAK_LEVEL_EVERYTHING, NULL);
 		assert_int_equal(hk_stats()->superslabs, 0);
 		assert_int_equal(hk_stats()->slabs, 0);
@@ -168,29 +138,29 @@ static void a_target_ends_a_flush(void **state)
 {
 	struct hak_report report;
 	(void)state;
-	fill(1024, 100000);
-	free_but_every(100000, 1000);
+	unit_fill(1024, 100000);
+	unit_free_but_every(100000, 1000);
 	size_t whole = hk_counters_releasable();
 	hk_flush_run(HAK_LEVEL_PAGES, 0, UINT64_MAX, &report);
 	assert_int_equal(report.released_bytes, 0);
 	hk_flush_run(HAK_LEVEL_PAGES, MIB, UINT64_MAX, &report);
 	assert_true(report.released_bytes >= MIB && report.released_bytes < whole);
 	assert_int_equal(report.status, HAK_OK);
-	free_rest();
+	unit_free_rest();
 }
 
 static void a_budget_ends_a_flush_and_says_so(void **state)
 {
 	struct hak_report report;
 	(void)state;
-	fill(64, 150000);
-	free_but_every(150000, 200);
+	unit_fill(64, 150000);
+	unit_free_but_every(150000, 200);
 	hk_flush_run(HAK_LEVEL_EVERYTHING, HAK_TARGET_ALL, 0, &report);
 	assert_int_equal(report.status, HAK_PARTIAL);
 	unit_flush_level(HAK_LEVEL_PAGES, &report);
 	assert_int_equal(report.status, HAK_OK);
 	assert_int_equal(hk_counters_private.hole_pages, 0);
-	free_rest();
+	unit_free_rest();
 }
 
 /* ---- threads that rest ------------------------------------------------------------------------------------- */
@@ -325,13 +295,13 @@ static void a_busy_owner_stays_pending(void **state)
 static void a_class_is_flushed_by_number(void **state)
 {
 	(void)state;
-	fill(64, 3000);
-	free_but_every(3000, 3);
+	unit_fill(64, 3000);
+	unit_free_but_every(3000, 3);
 	uint64_t cached = hk_classes[3].n_cold + hk_magazine_count(&atomic_load(&hk_self->set)->magazines[3], 3);
 	assert_int_equal(hk_flush_class(3), cached);
 	assert_int_equal(hk_flush_class(3), 0);
 	assert_int_equal(hk_flush_class(HK_CLASSES), 0);
-	free_rest();
+	unit_free_rest();
 }
 
 /* ---- decay ---------------------------------------------------------------------------------------------- */
@@ -340,8 +310,8 @@ static void decay_ends_with_nothing_left(void **state)
 {
 	uint64_t next = 0, now = hk_clock_nsec(), begin = now;
 	(void)state;
-	fill(16384, 1200);
-	free_rest();
+	unit_fill(16384, 1200);
+	unit_free_rest();
 	unit_flush_level(HAK_LEVEL_COLD, NULL);
 	hk_free(hk_malloc(4 * MIB));
 	assert_int_not_equal(hk_stats()->superslabs_empty, 0);
@@ -396,7 +366,7 @@ static void check_in_child(void *arg)
 static void counters_move_into_the_segment_and_out_again(void **state)
 {
 	(void)state;
-	fill(64, 1000);
+	unit_fill(64, 1000);
 	uint64_t used = hk_stats()->used_bytes, made = hk_stats()->superslabs_made;
 	const struct hkp_stats *first = publish();
 	assert_true(first->magic == HKP_STATS_MAGIC && first->size == HKP_STATS_BYTES);
@@ -415,7 +385,7 @@ static void counters_move_into_the_segment_and_out_again(void **state)
 	hk_span_trim(UINT64_MAX); /* the child allocates before its counters are its own: not out of what these count */
 	assert_int_equal(WEXITSTATUS(unit_in_child(check_in_child, (void *)(uintptr_t)second)), 0);
 	unit_assert_conserved();
-	free_rest();
+	unit_free_rest();
 }
 
 static atomic_bool stop;
@@ -500,8 +470,8 @@ static void publishing_says_why_it_failed(void **state)
 	const struct hkp_stats *before = hk_stats();
 	assert_true(hk_stats_publish(-1) < 0);
 	assert_ptr_equal(hk_stats(), before);
-	fill(64, 100);
-	free_rest();
+	unit_fill(64, 100);
+	unit_free_rest();
 }
 
 /* ---- survey --------------------------------------------------------------------------------------------- */
@@ -510,16 +480,16 @@ static void publishing_says_why_it_failed(void **state)
 static void phantoms_are_those_that_magazines_keep(void **state)
 {
 	(void)state;
-	fill(4096, 600); /* two SuperSlabs and a bit: 496 blocks a SuperSlab, slab by slab */
+	unit_fill(4096, 600); /* two SuperSlabs and a bit: 496 blocks a SuperSlab, slab by slab */
 	hk_stats_survey();
 	assert_int_equal(hk_stats()->superslabs_phantom, 0);
-	struct hk_superslab *last = hk_pagemap_superslab(blocks[599]);
-	assert_ptr_not_equal(last, hk_pagemap_superslab(blocks[0]));
+	struct hk_superslab *last = hk_pagemap_superslab(unit_blocks[599]);
+	assert_ptr_not_equal(last, hk_pagemap_superslab(unit_blocks[0]));
 	/* all blocks of the last SuperSlab are freed: they fit into the magazines */
 	for (unsigned i = 0; i < 600; i++)
-		if (hk_pagemap_superslab(blocks[i]) == last) {
-			hk_free(blocks[i]);
-			blocks[i] = NULL;
+		if (hk_pagemap_superslab(unit_blocks[i]) == last) {
+			hk_free(unit_blocks[i]);
+			unit_blocks[i] = NULL;
 		}
 	hk_stats_survey();
 	unsigned phantom = last->free_slices != UINT32_MAX;
@@ -528,7 +498,7 @@ static void phantoms_are_those_that_magazines_keep(void **state)
 	unit_flush_level(HAK_LEVEL_CACHES, NULL);
 	hk_stats_survey();
 	assert_int_equal(hk_stats()->superslabs_phantom, 0);
-	free_rest();
+	unit_free_rest();
 }
 
 /* ---- releasable ------------------------------------------------------------------------------------------- */
@@ -556,27 +526,27 @@ static void releasable_is_what_level_2_returns(void **state)
 	for (unsigned i = 0; i < HK_COUNT(patterns); i++) {
 		const struct pattern *p = &patterns[i];
 		struct hak_report report;
-		fill(p->bytes, p->n);
-		free_but_every(p->n, p->keep);
+		unit_fill(p->bytes, p->n);
+		unit_free_but_every(p->n, p->keep);
 		unit_flush_level(HAK_LEVEL_CACHES, NULL);
-		fill(p->bytes, 0);
+		unit_fill(p->bytes, 0);
 		size_t said = hk_counters_releasable(), rss = unit_rss() - bitmaps_resident();
 		unit_flush_level(HAK_LEVEL_PAGES, &report);
 		assert_int_equal(report.released_bytes, said); /* with empty magazines: to the page */
 		assert_in_range(rss - (unit_rss() - bitmaps_resident()) + MIB / 4, said, said + MIB / 2);
-		free_rest();
+		unit_free_rest();
 		unit_flush_level(HAK_LEVEL_EVERYTHING, NULL);
 		hk_threads_set_frugal(0);
 		/* and with whatever the magazines hold */
-		fill(p->bytes, p->n);
-		free_but_every(p->n, p->keep);
+		unit_fill(p->bytes, p->n);
+		unit_free_but_every(p->n, p->keep);
 		uint64_t cached = hk_stats()->hot_bytes + hk_stats()->cold_bytes;
 		said = hk_counters_releasable();
 		unit_flush_level(HAK_LEVEL_PAGES, &report);
 		if (report.released_bytes + cached + MIB / 8 < said || report.released_bytes > said + MIB / 2)
 			fail_msg("%zu bytes: said %zu, of it cached %lu, released %lu", p->bytes, said, cached,
 				 report.released_bytes);
-		free_rest();
+		unit_free_rest();
 	}
 }
 
@@ -586,9 +556,9 @@ static void releasable_is_what_level_2_returns(void **state)
 static void level_2_lets_bitmaps_of_sparse_slabs_go(void **state)
 {
 	(void)state;
-	fill(1024, N_SPARSE);
+	unit_fill(1024, N_SPARSE);
 	uint64_t slabs = hk_stats()->slabs;
-	free_but_every(N_SPARSE, 30);
+	unit_free_but_every(N_SPARSE, 30);
 	unit_flush_level(HAK_LEVEL_CACHES, NULL);
 	assert_in_range(bitmaps_resident(), 8 * HK_PAGE_BYTES, 16 * HK_PAGE_BYTES);
 	unit_flush_level(HAK_LEVEL_PAGES, NULL);
@@ -596,10 +566,10 @@ static void level_2_lets_bitmaps_of_sparse_slabs_go(void **state)
 	assert_true(hk_stats_audit());
 	unit_assert_conserved();
 	for (unsigned i = 0; i < N_SPARSE; i++)
-		if (blocks[i] == NULL)
-			assert_non_null(blocks[i] = hk_malloc(1024));
+		if (unit_blocks[i] == NULL)
+			assert_non_null(unit_blocks[i] = hk_malloc(1024));
 	assert_in_range(hk_stats()->slabs, slabs - 2, slabs + 2);
-	free_rest();
+	unit_free_rest();
 }
 
 static void counters_follow_a_flush(void **state)
@@ -607,310 +577,26 @@ static void counters_follow_a_flush(void **state)
 	(void)state;
 	for (unsigned round = 0; round < 4; round++)
 		for (unsigned level = 0; level <= 3; level++) {
-			fill(48 + 200 * level, 3000);
-			free_but_every(3000, round * 5);
+			unit_fill(48 + 200 * level, 3000);
+			unit_free_but_every(3000, round * 5);
 			unit_assert_conserved();
 			unit_flush_level(level, NULL);
 			unit_assert_conserved();
-			free_rest();
+			unit_free_rest();
 			unit_assert_conserved();
 		}
 }
 
-/* ---- growth ------------------------------------------------------------------------------------------------ */
-
-#define GROWTH_PAGES 512
-static void *grown[16 * MIB / KIB];
-
-/* Touch at least so many pages more, and hardly more than that. */
-static unsigned grow(int64_t n_pages)
-{
-	int64_t wanted = hk_counters_private.touched_pages + n_pages;
-	unsigned n = 0;
-	while (hk_counters_private.touched_pages < wanted && n < HK_COUNT(grown))
-		memset(grown[n++] = hk_malloc(KIB), 2, KIB);
-	return n;
-}
-
-static void shrink(unsigned n)
-{
-	while (n != 0)
-		hk_free(grown[--n]);
-}
-
-static void a_record_sends_home_what_classes_keep(void **state)
-{
-	(void)state;
-	fill(64, 20000);
-	free_but_every(20000, 0);
-	uint32_t n_cold = hk_classes[3].n_cold, n_slabs = hk_classes[3].slabs.n_slabs;
-	assert_true(n_cold > 10000 && n_slabs > 10);
-	int64_t record = hk_counters_private.touched_pages;
-	hk_growth_record = record;
-	unsigned n = grow(GROWTH_PAGES - 64);
-	assert_int_equal(hk_classes[3].n_cold, n_cold);
-	shrink(n);
-	n = grow(GROWTH_PAGES + 16);
-	assert_int_equal(hk_classes[3].n_cold, n_cold); /* they were in use since the record before */
-	assert_true(hk_growth_record > record);
-	shrink(n);
-	n = grow(2 * GROWTH_PAGES + 64);
-	assert_int_equal(hk_classes[3].n_cold, 0);
-	assert_true(hk_classes[3].slabs.n_slabs < n_slabs / 2);
-	unit_assert_conserved();
-	shrink(n);
-	/* below the record nothing is sent anywhere */
-	unit_flush(NULL);
-	hk_growth_record = 10 * GROWTH_PAGES;
-	fill(64, 20000);
-	free_but_every(20000, 0);
-	n_cold = hk_classes[3].n_cold;
-	n = grow(3 * GROWTH_PAGES);
-	assert_int_equal(hk_classes[3].n_cold, n_cold);
-	shrink(n);
-}
-
-/* Reach so many records, one after the other. */
-static void reach_records(unsigned n)
-{
-	for (; n != 0; n--) {
-		hk_growth_record = hk_counters_private.touched_pages - GROWTH_PAGES;
-		hk_growth_poke(hk_counters_private.touched_pages);
-	}
-}
-
-static void a_record_sends_home_what_its_thread_rests_on(void **state)
-{
-	(void)state;
-	fill(64, 20000);
-	free_but_every(20000, 0);
-	hk_flush_run(HAK_LEVEL_COLD, HAK_TARGET_ALL, UINT64_MAX, NULL);
-	uint32_t n_hot = hk_cold_n_hot(3), n_slabs = hk_classes[3].slabs.n_slabs;
-	assert_true(n_hot > 100);
-	reach_records(1);
-	assert_int_equal(hk_cold_n_hot(3), n_hot); /* there were misses before */
-	reach_records(2);
-	assert_int_equal(hk_cold_n_hot(3), n_hot);
-	reach_records(1);
-	assert_int_equal(hk_cold_n_hot(3), 0);
-	assert_true(hk_classes[3].slabs.n_slabs < n_slabs);
-	unit_assert_conserved();
-	/* and a magazine in use stays: it misses between any two */
-	for (unsigned i = 0; i < 16; i++) {
-		fill(64, 5000);
-		free_but_every(5000, 0);
-		reach_records(1);
-	}
-	assert_true(hk_cold_n_hot(3) > 100);
-	unit_assert_conserved();
-}
-
-/* A program that only allocates gets no further than the last step but one, where misses do not count for growth. */
-static void a_record_leaves_the_magazine_of_a_program_that_only_grows(void **state)
-{
-	(void)state;
-	fill(16, 100000);
-	for (unsigned i = 0; i < 8; i++) {
-		for (unsigned n = 0; n < 10000; n++)
-			blocks[100000 + i * 10000 + n] = hk_malloc(16);
-		const struct hk_set *set = atomic_load(&hk_self->set);
-		unsigned n_hot = hk_magazine_count(&set->magazines[0], 0);
-		reach_records(1);
-		assert_int_not_equal(n_hot, 0);
-		assert_int_equal(hk_magazine_count(&set->magazines[0], 0), n_hot);
-	}
-	unit_assert_conserved();
-	free_rest();
-}
-
-static void a_record_purges_holes_where_they_are_many(void **state)
-{
-	(void)state;
-	fill(64, 150000);
-	free_but_every(150000, 1000);
-	unit_flush_level(HAK_LEVEL_CACHES, NULL);
-	int64_t holes = hk_counters_private.hole_pages;
-	size_t rss = unit_rss();
-	assert_true(holes > 4 * GROWTH_PAGES);
-	hk_growth_record = hk_counters_private.touched_pages;
-	unsigned n = grow(GROWTH_PAGES - 16);
-	assert_int_equal(hk_counters_private.hole_pages, holes);
-	while (hk_counters_private.hole_pages == holes && n < HK_COUNT(grown))
-		memset(grown[n++] = hk_malloc(KIB), 2, KIB);
-	assert_in_range(holes - hk_counters_private.hole_pages, 2 * GROWTH_PAGES, 4 * GROWTH_PAGES);
-	assert_true(unit_rss() < rss);
-	for (unsigned i = 0; i < 150000; i += 1000)
-		assert_int_equal(*(char *)blocks[i], 1);
-	unit_assert_conserved();
-	/* the record stands, though what was touched fell below it */
-	int64_t record = hk_growth_record;
-	assert_true(hk_counters_private.touched_pages < record);
-	shrink(n);
-	n = grow(GROWTH_PAGES / 2);
-	assert_int_equal(hk_growth_record, record);
-	shrink(n);
-	free_rest();
-}
-
-static void a_record_leaves_few_holes_alone(void **state)
-{
-	(void)state;
-	fill(64, 150000);
-	free_but_every(15000, 500);
-	unit_flush_level(HAK_LEVEL_CACHES, NULL);
-	uint64_t purged = hk_stats()->purged_bytes;
-	int64_t holes = hk_counters_private.hole_pages;
-	assert_true(holes > 100 && holes < hk_counters_private.touched_pages / 7);
-	hk_growth_record = hk_counters_private.touched_pages;
-	unsigned n = grow(GROWTH_PAGES + 64);
-	assert_true(hk_growth_record >= hk_counters_private.touched_pages - 64);
-	assert_int_equal(hk_stats()->purged_bytes, purged);
-	shrink(n);
-	free_rest();
-}
-
-static void a_record_purges_tails_sooner(void **state)
-{
-	static char *mid[60];
-	(void)state;
-	for (unsigned i = 0; i < HK_COUNT(mid); i++)
-		memset(mid[i] = hk_malloc(128 * KIB), 1, 128 * KIB);
-	for (unsigned i = 0; i < HK_COUNT(mid); i++)
-		hk_free(mid[i]);
-	for (unsigned i = 0; i < HK_COUNT(mid); i++)
-		memset(mid[i] = hk_malloc(100 * KIB), 2, 100 * KIB);
-	int64_t tails = hk_counters_private.tail_pages;
-	uint64_t purged = hk_stats()->purged_bytes;
-	assert_in_range(tails, 6 * HK_COUNT(mid), 7 * HK_COUNT(mid)); /* a few lie where nothing lay before */
-	hk_growth_record = hk_counters_private.touched_pages;
-	unsigned n = grow(GROWTH_PAGES - 64);
-	assert_int_equal(hk_counters_private.tail_pages, tails);
-	shrink(n);
-	n = grow(GROWTH_PAGES + 16);
-	assert_int_equal(hk_counters_private.tail_pages, 0);
-	assert_int_equal(hk_stats()->purged_bytes - purged, tails * HK_PAGE_BYTES);
-	unit_assert_conserved();
-	shrink(n);
-	for (unsigned i = 0; i < HK_COUNT(mid); i++) {
-		assert_true(mid[i][0] == 2 && mid[i][100 * KIB - 1] == 2);
-		hk_free(mid[i]);
-	}
-}
-
-#define KEPT_LEAST 16384 /* pages, of which a quarter may be kept beyond that */
-
-/* Some 100 MiB of slabs that hold next to nothing, and no record to come. */
-static void keep_much(void)
-{
-	fill(KIB, 100000);
-	free_but_every(100000, 64);
-	unit_flush_level(HAK_LEVEL_CACHES, NULL);
-	assert_true(hk_counters_kept_pages() > KEPT_LEAST + 4 * GROWTH_PAGES);
-	hk_growth_record = hk_counters_private.touched_pages + 100 * GROWTH_PAGES;
-}
-
-static void what_a_heap_keeps_is_bounded(void **state)
-{
-	(void)state;
-	hk_options.decay_msec = 0;
-	keep_much();
-	size_t rss = unit_rss();
-	int64_t before = hk_counters_kept_pages();
-	hk_free(hk_malloc(16)); /* the first of its class: a slow path */
-	int64_t kept = hk_counters_kept_pages();
-	assert_in_range(before - kept, GROWTH_PAGES, 2 * GROWTH_PAGES); /* a SuperSlab or two at a time */
-	unsigned n = 0;
-	while (n < 200 && (kept = hk_counters_kept_pages()) > KEPT_LEAST)
-		memset(grown[n++] = hk_malloc(2 * KIB), 2, 2 * KIB);
-	assert_true(n < 200 && kept > KEPT_LEAST - 2 * GROWTH_PAGES);
-	assert_true(rss - unit_rss() > 2 * GROWTH_PAGES * HK_PAGE_BYTES);
-	uint64_t purged = hk_stats()->purged_bytes;
-	for (unsigned i = 0; i < 200; i++)
-		hk_growth_poke(hk_counters_private.touched_pages);
-	assert_int_equal(hk_stats()->purged_bytes, purged);
-	hk_growth_poke(KEPT_LEAST); /* so little is touched that a quarter is less than is kept, which is little too */
-	assert_int_equal(hk_stats()->purged_bytes, purged);
-	for (unsigned i = 0; i < 100000; i += 64)
-		assert_int_equal(*(char *)blocks[i], 1);
-	unit_assert_conserved();
-	shrink(n);
-	free_rest();
-	hk_options.decay_msec = 10000;
-}
-
-static void free_slices_are_kept_too(void **state)
-{
-	static char *mid[160];
-	(void)state;
-	hk_options.decay_msec = 0;
-	for (unsigned i = 0; i < HK_COUNT(mid); i++)
-		memset(mid[i] = hk_malloc(MIB), 1, MIB);
-	hk_growth_record = hk_counters_private.touched_pages + 100 * GROWTH_PAGES;
-	for (unsigned i = 0; i < HK_COUNT(mid); i += 2)
-		hk_free(mid[i]);
-	assert_true(hk_counters_private.free_slice_pages > KEPT_LEAST + 4 * GROWTH_PAGES);
-	for (unsigned i = 0; i < HK_COUNT(mid); i++)
-		hk_growth_poke(hk_counters_private.touched_pages);
-	assert_in_range(hk_counters_private.free_slice_pages, KEPT_LEAST - 2 * GROWTH_PAGES, KEPT_LEAST);
-	for (unsigned i = 1; i < HK_COUNT(mid); i += 2) {
-		assert_true(mid[i][0] == 1 && mid[i][MIB - 1] == 1);
-		hk_free(mid[i]);
-	}
-	hk_options.decay_msec = 10000;
-}
-
-/* Poke as a heap that never had more than so many pages; how many were purged. */
-static uint64_t poke_as_small(unsigned n_times, int64_t n_pages)
-{
-	uint64_t purged = hk_stats()->purged_bytes;
-	hk_growth_record = n_pages;
-	for (unsigned i = 0; i < n_times; i++)
-		hk_growth_poke(n_pages);
-	return (hk_stats()->purged_bytes - purged) / HK_PAGE_BYTES;
-}
-
-static void a_heap_that_swings_purges_so_much_and_no_more(void **state)
-{
-	(void)state;
-	hk_options.decay_msec = 1000;
-	keep_much();
-	assert_in_range(poke_as_small(20, GROWTH_PAGES), 2 * GROWTH_PAGES, 4 * GROWTH_PAGES);
-	assert_int_equal(poke_as_small(20, 4 * GROWTH_PAGES), 0);
-	usleep(1100000);
-	assert_in_range(poke_as_small(1, 2 * GROWTH_PAGES), GROWTH_PAGES, 2 * GROWTH_PAGES);
-	assert_int_not_equal(poke_as_small(1, 2 * GROWTH_PAGES), 0);
-	unit_assert_conserved();
-	free_rest();
-	hk_options.decay_msec = 10000;
-}
-
-static void what_the_kernel_refuses_is_asked_for_once(void **state)
-{
-	(void)state;
-	hk_options.decay_msec = 1000;
-	keep_much();
-	if (mlockall(MCL_CURRENT) != 0) {
-		free_rest();
-		skip();
-	}
-	assert_int_equal(poke_as_small(1, 10 * GROWTH_PAGES), 0);
-	munlockall();
-	assert_int_equal(poke_as_small(20, 10 * GROWTH_PAGES), 0);
-	usleep(1100000);
-	assert_int_not_equal(poke_as_small(1, 10 * GROWTH_PAGES), 0);
-	unit_assert_conserved();
-	free_rest();
-	hk_options.decay_msec = 10000;
-}
+/* ---- audit --------------------------------------------------------------------------------------------- */
 
 static void the_audit_sees_a_wrong_bit(void **state)
 {
 	(void)state;
-	fill(64, 100);
-	free_but_every(100, 2);
+	unit_fill(64, 100);
+	unit_free_but_every(100, 2);
 	unit_flush_level(HAK_LEVEL_CACHES, NULL);
 	assert_true(hk_stats_audit());
-	struct hk_slab *slab = hk_slab_of(blocks[0]);
+	struct hk_slab *slab = hk_slab_of(unit_blocks[0]);
 	slab->bitmap[0] ^= 1;
 	assert_false(hk_stats_audit());
 	slab->bitmap[0] ^= 1;
@@ -924,25 +610,12 @@ static void the_audit_sees_a_wrong_bit(void **state)
 	assert_false(hk_stats_audit());
 	slab->n_holes--;
 	assert_true(hk_stats_audit());
-	free_rest();
-}
-
-/* A program of large blocks alone. */
-static void a_heap_without_slabs_has_nothing_to_shed(void **state)
-{
-	(void)state;
-	void *block = hk_malloc(4 * MIB);
-	assert_int_equal(hk_slabs_next(0), HK_SHARDS_ALL);
-	hk_cold_shed();
-	hk_cold_shed();
-	assert_int_equal(hk_slabs_next(0), HK_SHARDS_ALL);
-	hk_free(block);
+	unit_free_rest();
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_heap_without_slabs_has_nothing_to_shed), /* so it comes first */
 		cmocka_unit_test_setup(level_0_empties_cold_magazines_alone, unit_flush),
 		cmocka_unit_test_setup(level_0_says_what_the_reserve_gave, unit_flush),
 		cmocka_unit_test_setup(level_1_sweeps_and_leaves_page_holes, unit_flush),
@@ -963,16 +636,6 @@ int main(void)
 		cmocka_unit_test_setup(releasable_is_what_level_2_returns, unit_flush),
 		cmocka_unit_test_setup(level_2_lets_bitmaps_of_sparse_slabs_go, unit_flush),
 		cmocka_unit_test_setup(counters_follow_a_flush, unit_flush),
-		cmocka_unit_test_setup(a_record_sends_home_what_classes_keep, unit_flush),
-		cmocka_unit_test_setup(a_record_sends_home_what_its_thread_rests_on, unit_flush),
-		cmocka_unit_test_setup(a_record_leaves_the_magazine_of_a_program_that_only_grows, unit_flush),
-		cmocka_unit_test_setup(a_record_purges_holes_where_they_are_many, unit_flush),
-		cmocka_unit_test_setup(a_record_leaves_few_holes_alone, unit_flush),
-		cmocka_unit_test_setup(a_record_purges_tails_sooner, unit_flush),
-		cmocka_unit_test_setup(what_a_heap_keeps_is_bounded, unit_flush),
-		cmocka_unit_test_setup(free_slices_are_kept_too, unit_flush),
-		cmocka_unit_test_setup(a_heap_that_swings_purges_so_much_and_no_more, unit_flush),
-		cmocka_unit_test_setup(what_the_kernel_refuses_is_asked_for_once, unit_flush),
 		cmocka_unit_test_setup(the_audit_sees_a_wrong_bit, unit_flush),
 	};
 	return cmocka_run_group_tests_name("policy", tests, unit_setup, NULL);

@@ -3,6 +3,7 @@
 #include "tests/libhakmem/unit.h"
 
 #include "caches/thread_internal.h"
+#include "front/front.h"
 
 #include <signal.h>
 #include <sys/mman.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 char unit_said[4096];
+void *unit_blocks[UNIT_BLOCKS];
 
 size_t unit_resident_pages(const void *address, size_t bytes)
 {
@@ -87,6 +89,31 @@ int unit_flush(void **state)
 	unit_flush_level(HAK_LEVEL_EVERYTHING, NULL);
 	hk_threads_set_frugal(0);
 	return 0;
+}
+
+void unit_fill(size_t bytes, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		unit_blocks[i] = hk_malloc(bytes);
+		memset(unit_blocks[i], 1, bytes);
+	}
+}
+
+void unit_free_but_every(unsigned n, unsigned keep)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (keep == 0 || i % keep != 0) {
+			hk_free(unit_blocks[i]);
+			unit_blocks[i] = NULL;
+		}
+}
+
+void unit_free_rest(void)
+{
+	for (unsigned i = 0; i < UNIT_BLOCKS; i++) {
+		hk_free(unit_blocks[i]);
+		unit_blocks[i] = NULL;
+	}
 }
 
 void unit_own_slab(size_t bytes)

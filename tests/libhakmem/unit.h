@@ -89,6 +89,19 @@ int unit_setup(void **state);
 /* Everything back: no test inherits magazines, slabs or the reserve of the one before. */
 int unit_flush(void **state);
 
+/* What unit_fill() allocated; NULL where it was freed. */
+#define UNIT_BLOCKS 200000
+extern void *unit_blocks[UNIT_BLOCKS];
+
+/* Allocate the first `n` of unit_blocks, and touch all their bytes. */
+void unit_fill(size_t bytes, unsigned n);
+
+/* Free the first `n` except every `keep`th, unit_blocks[0] among them; a `keep` of 0 spares none. */
+void unit_free_but_every(unsigned n, unsigned keep);
+
+/* Free whatever unit_blocks still has. */
+void unit_free_rest(void);
+
 /* Gives the class of so many bytes a block that stays, and so a slab: from here on it borrows no blocks. */
 void unit_own_slab(size_t bytes);
 
