@@ -55,11 +55,32 @@ static unsigned holes_change_pages(struct hk_slab *slab, const holes_pages claim
 	return n_blocks;
 }
 
+/*
+ * Under the class lock: blocks that were never handed out have no bits, so a claim could not take them away.  From now on those
+ * up to the last hole have.  False while the bitmap cannot be had.
+ */
+static bool holes_reach(struct hk_slab *slab)
+{
+	unsigned slice = hk_slab_slice(slab), i = slab->n_slices, top = slab->top, first, last;
+	while (slab->superslab->hole[slice + --i] == 0)
+		continue;
+	hk_slab_page_blocks(slab, i * HK_SLICE_PAGES + 63 - hk_clz64(slab->superslab->hole[slice + i]), &first, &last);
+	if (last < top)
+		return true;
+	if (!slab->bitmap_ready && !hk_bitmap_begin(slab))
+		return false;
+	HK_HINT_SET(slab->bitmap_ready, 1);
+	hk_bitmap_set(slab->bitmap, top, last);
+	HK_HINT_SET(slab->top, last + 1);
+	hk_slab_change_free(slab, (int32_t)(last + 1 - top));
+	return true;
+}
+
 /* Under the class lock: claim the holes of a slab.  False where there are none. */
 static bool holes_take(struct hk_slabs *slabs, struct hk_slab *slab, holes_pages claimed)
 {
-	unsigned slice = hk_slab_slice(slab), first, last;
-	if (slab->n_holes == 0 || hk_slab_n_free(slab) == slab->top)
+	unsigned slice = hk_slab_slice(slab), top = slab->top, first, last;
+	if (slab->n_holes == 0 || hk_slab_n_free(slab) == top || !holes_reach(slab))
 		return false; /* a wholly free slab goes back as a whole */
 	for (unsigned i = slice; i < slice + slab->n_slices; i++) {
 		claimed[i] = slab->superslab->hole[i];
@@ -70,6 +91,8 @@ static bool holes_take(struct hk_slabs *slabs, struct hk_slab *slab, holes_pages
 	slab->low_word = 0; /* low_free tells no more: what was given before may lie anywhere */
 	hk_slabs_change_free(slabs, -(int64_t)n_blocks);
 	slabs->n_claimed += n_blocks;
+	if (slab->top != top)
+		hk_slab_note_freed(slab, top, top); /* that page may be a hole now: not of this claim, as nobody counted it */
 	return true;
 }
 
@@ -92,6 +115,8 @@ static void holes_return(struct hk_slabs *slabs, struct hk_slab *slab, const hol
 static bool holes_claim(struct hk_slabs *slabs, struct hk_slab *slab, holes_pages claimed)
 {
 	struct hk_slab *chain = NULL;
+	if (!HK_HINT(slab->bitmap_ready))
+		hk_bitmap_touch(slab); /* its page fault happens here */
 	hk_lock_take(&slabs->lock);
 	bool ok = slab->state == HK_SLAB_LIVE && slab->class_idx == slabs->class_idx && slab->shard == slabs->shard &&
 		  holes_take(slabs, slab, claimed);

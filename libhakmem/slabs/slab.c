@@ -126,6 +126,21 @@ static void slab_blocks_taken(struct hk_slab *slab, unsigned first, unsigned las
 			 ((last + 1) * block_bytes - 1) >> HK_PAGE_SHIFT);
 }
 
+/* A new slab's touched pages, populated or left by whoever had the slices before: holes until blocks on them are taken. */
+static void slab_begin_holes(struct hk_slab *slab, unsigned n_pages)
+{
+	struct hk_superslab *superslab = slab->superslab;
+	unsigned slice = hk_slab_slice(slab), n = 0;
+	for (unsigned page = 0; page < n_pages; page += HK_SLICE_PAGES, slice++) {
+		uint16_t mask = (uint16_t)hk_mask32(0, HK_MIN(n_pages - page, HK_SLICE_PAGES));
+		superslab->hole[slice] = superslab->touched[slice] & mask;
+		n += hk_popcount64(superslab->hole[slice]);
+	}
+	HK_HINT_SET(slab->n_holes, (uint16_t)n);
+	if (n != 0)
+		hk_count_private(hole_pages, n);
+}
+
 static void slab_note_hole(struct hk_slab *slab, unsigned page)
 {
 	unsigned first, last, i = hk_slab_slice(slab) + page / HK_SLICE_PAGES;
@@ -517,10 +532,8 @@ HK_NOINLINE void hk_slabs_restore(struct hk_slabs *slabs, void *block)
 
 /* ---- slabs in and out ---------------------------------------------------------------------------------- */
 
-/* Only as far as blocks reach: in some classes the last page lies behind the last block. */
-static void slab_populate(struct hk_slab *slab, const struct hk_class_info *info)
+static void slab_populate(struct hk_slab *slab, unsigned n_pages)
 {
-	unsigned n_pages = (info->n_blocks * info->block_bytes + HK_PAGE_BYTES - 1) >> HK_PAGE_SHIFT;
 	for (unsigned i = 0; i < slab->n_slices; i++)
 		if (slab->superslab->touched[hk_slab_slice(slab) + i] != 0)
 			return;
@@ -550,13 +563,15 @@ bool hk_slabs_grow(struct hk_slabs *slabs, unsigned class_idx)
 	HK_HINT_SET(slab->top, 0);
 	HK_HINT_SET(slab->settle_at, 0);
 	HK_HINT_SET(slab->n_settle, 0);
-	HK_HINT_SET(slab->n_holes, 0);
 	HK_HINT_SET(slab->class_idx, (uint8_t)class_idx);
 	HK_HINT_SET(slab->shard, (uint8_t)slabs->shard);
 	HK_HINT_SET(slab->bitmap_ready, 0);
 	slab->bin = HK_BIN_NONE;
+	/* only as far as blocks reach: in some classes the last page lies behind the last block */
+	unsigned n_pages = (info->n_blocks * info->block_bytes + HK_PAGE_BYTES - 1) >> HK_PAGE_SHIFT;
 	if (HK_HINT(slabs->n_slabs) >= SLAB_POPULATE_FROM && info->n_slices == 1)
-		slab_populate(slab, info);
+		slab_populate(slab, n_pages);
+	slab_begin_holes(slab, n_pages);
 	hk_pagemap_set_kind(slab->base, slab->n_slices, hk_kind_of_class(class_idx));
 	hk_lock_take(&slabs->lock);
 	if (slabs->class_idx != class_idx) /* the first slab: whoever has a block may read it without the lock */

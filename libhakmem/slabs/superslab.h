@@ -7,7 +7,7 @@
  * other bitmaps, whose pages stay untouched until something in their slabs is freed.
  *
  * Each slice has a mask of touched pages (handed out since the kernel last took them back; presumed resident)
- * and of holes (touched, in a slab, and no block on them in use).
+ * and of holes (touched, in a slab, and no block on them in use; the page on which `top` lies is none).
  *
  * Who guards what: the heap lock guards a SuperSlab's lists, its free mask, and everything about free slices
  * and mid runs; a slab's own slices belong to its class lock.
