@@ -58,10 +58,13 @@ size_t unit_resident_pages(const void *address, size_t bytes);
 
 /* With a sanitizer the process holds more than it says: quarantine, and shadow (ThreadSanitizer's is four bytes a byte). */
 #if defined(HK_TSAN)
+#define UNIT_SANITIZED true
 #define UNIT_RSS_SLACK (2048 * MIB)
 #elif defined(__SANITIZE_ADDRESS__)
+#define UNIT_SANITIZED true
 #define UNIT_RSS_SLACK (256 * MIB)
 #else
+#define UNIT_SANITIZED false
 #define UNIT_RSS_SLACK (MIB / 2)
 #endif
 
